@@ -1,0 +1,43 @@
+//! How the daemon says no.
+
+use bincode::{Decode, Encode};
+
+/// Why a request was not done: a code to act on, a sentence to read, and when to try again.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Failure {
+    /// What a program acts on.
+    pub code: FailureCode,
+    /// What happened, in words. Never holds a token, a secret or a server's words.
+    pub message: String,
+    /// What to do about it, if there is something.
+    pub hint: Option<String>,
+    /// When the daemon itself tries again, in milliseconds from now; for [`FailureCode::NoToken`] and
+    /// [`FailureCode::Blocked`].
+    pub next_try_in_ms: Option<u64>,
+}
+
+/// What kind of failure it is, by what is to be done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
+#[non_exhaustive]
+pub enum FailureCode {
+    /// The caller may not have this, or there is no such client: a caller can't tell which.
+    Denied,
+    /// There is no such client; only administrators are told.
+    UnknownClient,
+    /// No token now, but the daemon keeps trying: `pending` or `unavailable`.
+    NoToken,
+    /// No token until somebody changes something: no credential, or the authorization server refuses it.
+    Blocked,
+    /// The request itself is wrong: the caller's mistake.
+    InvalidRequest,
+    /// An operation on a credential, or a reload, was refused: the message says why. Nothing was changed.
+    Refused,
+    /// The key store is locked, absent or too slow.
+    KeyStore,
+    /// The token is longer than the protocol carries.
+    TokenTooLarge,
+    /// The daemon is shutting down: ask its successor.
+    ShuttingDown,
+    /// A fault of the daemon.
+    Internal,
+}

@@ -1,0 +1,310 @@
+//! Requests and replies of version 1.
+
+use bincode::{Decode, Encode};
+use tokenbroker_secret::{Secret, SecretString};
+
+use crate::Failure;
+
+/// One request. Requests may be sent without waiting for earlier replies; these may come in another order.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Request {
+    /// Chosen by the caller, carried back by the reply.
+    pub id: u32,
+    /// What is asked.
+    pub command: Command,
+}
+
+/// What can be asked. Everything after [`Command::Status`] takes an administrator.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[non_exhaustive]
+pub enum Command {
+    /// Answered with [`Response::Done`].
+    Ping,
+    /// Answered with [`Response::Token`].
+    GetToken(GetToken),
+    /// The states of the clients that the caller may have, in pages; answered with [`Response::Status`].
+    Status {
+        /// Only this client.
+        client: Option<String>,
+        /// Only clients whose names sort after this one: the last name of the page before.
+        after: Option<String>,
+    },
+    /// Renews now, closing an open circuit; answered with [`Response::Renewed`].
+    Renew {
+        /// The client's name.
+        client: String,
+        /// How long to wait for the outcome, in milliseconds.
+        wait_ms: u64,
+    },
+    /// Reads the configuration again, and takes it whole or not at all; answered with [`Response::Done`].
+    Reload,
+    /// Stores a client secret and removes the credentials it replaces; answered with [`Response::Credentials`].
+    SecretSet {
+        /// The client's name.
+        client: String,
+        /// The secret.
+        secret: SecretString,
+    },
+    /// Which credentials are stored; answered with [`Response::Credentials`].
+    CredentialList {
+        /// Only this client's.
+        client: Option<String>,
+    },
+    /// Removes every credential of a client, and its tokens; answered with [`Response::Credentials`]: those removed.
+    CredentialRemove {
+        /// The client's name.
+        client: String,
+    },
+    /// Generates a key pair in the key store; answered with [`Response::PublicKeys`].
+    KeyGenerate {
+        /// The client's name.
+        client: String,
+        /// What the key is for.
+        algorithm: KeyAlgorithm,
+        /// RSA modulus length in bits, 2048 to 4096; `None` is 3072, and for keys that are not RSA.
+        bits: Option<u32>,
+        /// The key ID; by default the JWK thumbprint (RFC 7638).
+        kid: Option<String>,
+    },
+    /// Stores a private key; answered with [`Response::PublicKeys`].
+    KeyImport {
+        /// The client's name.
+        client: String,
+        /// What the key is for; `None` takes the client's configured algorithm.
+        algorithm: Option<KeyAlgorithm>,
+        /// An unencrypted PKCS#8 private key in PEM.
+        pem: Secret,
+        /// The key ID; by default the JWK thumbprint (RFC 7638).
+        kid: Option<String>,
+    },
+    /// The public halves of a client's keys; answered with [`Response::PublicKeys`].
+    KeyPublic {
+        /// The client's name.
+        client: String,
+    },
+    /// Removes one key; answered with [`Response::Credentials`]: the one removed.
+    KeyRetire {
+        /// The client's name.
+        client: String,
+        /// Which one.
+        kid: String,
+    },
+}
+
+/// Asks for the current token of a client.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+pub struct GetToken {
+    /// The client's name in the configuration.
+    pub client: String,
+    /// Scopes within the configured ones, separated by spaces; `None` is all of them.
+    pub scope: Option<String>,
+    /// Resource indicators (RFC 8707) among the configured ones; none is all of them.
+    pub resource: Vec<String>,
+    /// The configured audience; `None` is that.
+    pub audience: Option<String>,
+    /// How long the token should still live, in milliseconds.
+    pub min_ttl_ms: u64,
+    /// How long to wait while there is no token, in milliseconds; `None` is ten seconds.
+    pub wait_ms: Option<u64>,
+}
+
+/// The answer to the request with the same id.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Reply {
+    /// The request's.
+    pub id: u32,
+    /// What became of it.
+    pub response: Response,
+}
+
+/// What can be answered.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[non_exhaustive]
+pub enum Response {
+    /// It was done, and there is nothing more to say.
+    Done,
+    /// It was not done.
+    Failed(Failure),
+    /// A token.
+    Token(Token),
+    /// States.
+    Status(StatusPage),
+    /// The outcome of a renewal.
+    Renewed(Renewed),
+    /// Credentials, without what is secret in them.
+    Credentials(Vec<Credential>),
+    /// Public keys.
+    PublicKeys(Vec<PublicKey>),
+}
+
+/// A token that may be used now.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Token {
+    /// The token itself.
+    pub access_token: SecretString,
+    /// Always `Bearer` for now (RFC 6750).
+    pub token_type: String,
+    /// How long it may still be used, in milliseconds.
+    pub expires_in_ms: u64,
+    /// When it expires by the wall clock, in milliseconds since 1970 (UTC).
+    pub expires_at_ms: u64,
+    /// What was granted, separated by spaces, if the request or the server named a scope.
+    pub scope: Option<String>,
+    /// Counts up with each new token of the same token key, within one daemon instance.
+    pub generation: u64,
+    /// Whether it lives as long as was asked.
+    pub min_ttl_met: bool,
+    /// Names the token key in later requests on any connection to the same daemon instance.
+    pub handle: u64,
+}
+
+/// Some clients' states, in the order of their names.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
+pub struct StatusPage {
+    /// The states.
+    pub clients: Vec<Status>,
+    /// Whether there are more after the last one.
+    pub more: bool,
+    /// What an operator should know of the daemon as a whole, such as what its key store protects against.
+    pub notes: Vec<String>,
+}
+
+/// How a client is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Status {
+    /// The client's name.
+    pub client: String,
+    /// The issuer's name.
+    pub issuer: String,
+    /// The state.
+    pub state: State,
+    /// Whether a token request is under way.
+    pub renewing: bool,
+    /// How long the token may still be used, in milliseconds; `None` without one.
+    pub expires_in_ms: Option<u64>,
+    /// When it is renewed, in milliseconds from now; `None` while that is under way or without a plan.
+    pub renew_in_ms: Option<u64>,
+    /// The token's generation; 0 before the first.
+    pub generation: u64,
+    /// Token requests since the start, failed ones included.
+    pub token_requests: u64,
+    /// Tokens given to callers since the start.
+    pub gets: u64,
+    /// The last failure, until a token request succeeds.
+    pub last_error: Option<LastError>,
+    /// The credential in use.
+    pub credential: Option<CredentialStatus>,
+}
+
+/// Where a client stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
+#[non_exhaustive]
+pub enum State {
+    /// It has a credential, and nothing was fetched yet.
+    Pending,
+    /// It has a token.
+    Warm,
+    /// It has a token, though the last renewal failed.
+    Degraded,
+    /// It has no token, and the last failure was transient.
+    Unavailable,
+    /// It has no token, and somebody must act: no credential, or a refused one.
+    Blocked,
+}
+
+/// A failure that an operator may want to know of.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct LastError {
+    /// The RFC 6749 error code, or `network`, `timeout`, `tls`, `http`, `malformed`, `key_store`, `no_credential`.
+    pub code: String,
+    /// What happened, in words.
+    pub message: String,
+    /// When the next attempt is due, in milliseconds from now.
+    pub next_try_in_ms: Option<u64>,
+}
+
+/// Which credential a client uses.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct CredentialStatus {
+    /// Where it rests.
+    pub store: Store,
+    /// What it is.
+    pub kind: CredentialKind,
+    /// Its random version.
+    pub version: String,
+}
+
+/// A stored credential, without what is secret in it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Credential {
+    /// The client's name.
+    pub client: String,
+    /// Its random version.
+    pub version: String,
+    /// Where it rests.
+    pub store: Store,
+    /// What it is.
+    pub kind: CredentialKind,
+    /// The key ID of a key.
+    pub kid: Option<String>,
+    /// The algorithm of a key.
+    pub algorithm: Option<KeyAlgorithm>,
+    /// When it was stored, in seconds since 1970 (UTC).
+    pub created: u64,
+}
+
+/// Where credentials rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
+#[non_exhaustive]
+pub enum Store {
+    /// The keyring of the operating system.
+    OsKeyring,
+    /// The encrypted file in the state directory.
+    EncryptedFile,
+}
+
+/// What a credential is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
+#[non_exhaustive]
+pub enum CredentialKind {
+    /// A shared secret.
+    Secret,
+    /// A private key.
+    PrivateKey,
+}
+
+/// What a key signs with (RFC 7518 section 3.1, RFC 8037).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
+#[non_exhaustive]
+pub enum KeyAlgorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    Rs256,
+    /// RSASSA-PSS with SHA-256.
+    Ps256,
+    /// ECDSA on P-256 with SHA-256.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+}
+
+/// The public half of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct PublicKey {
+    /// The key ID.
+    pub kid: String,
+    /// What the key signs with.
+    pub algorithm: KeyAlgorithm,
+    /// SubjectPublicKeyInfo in PEM.
+    pub pem: String,
+    /// A JWK (RFC 7517) as a JSON object.
+    pub jwk: String,
+}
+
+/// The outcome of a renewal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Encode, Decode)]
+pub struct Renewed {
+    /// The new token's generation.
+    pub generation: u64,
+    /// How long it may be used, in milliseconds.
+    pub expires_in_ms: u64,
+}
