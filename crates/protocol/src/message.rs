@@ -16,7 +16,6 @@ pub struct Request {
 
 /// What can be asked. Everything after [`Command::Status`] takes an administrator.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-#[non_exhaustive]
 pub enum Command {
     /// Answered with [`Response::Done`].
     Ping,
@@ -275,7 +274,6 @@ pub enum CredentialKind {
 
 /// What a key signs with (RFC 7518 section 3.1, RFC 8037).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
-#[non_exhaustive]
 pub enum KeyAlgorithm {
     /// RSASSA-PKCS1-v1_5 with SHA-256.
     Rs256,
