@@ -1,1 +1,29 @@
-//! stub
+//! What the tests of tokenbroker run against. Nothing here is part of the product.
+//!
+//! - [`AuthServer`]: an authorization server with a protected resource, in process, with faults on demand.
+//! - [`OidcProvider`]: the npm package `oidc-provider` as a real peer, with strict rules for assertions.
+//! - [`Install`]: a directory with a configuration, a daemon that runs on it, and the command line.
+//! - [`wait_until`] and [`require_or_skip`]: how tests wait, and how they do without what a host lacks.
+//!
+//! Everything listens on loopback or in a temporary directory, and ends with the value that stands for it.
+
+#![expect(clippy::expect_used, reason = "a fixture that breaks fails its test, and panicking is how")]
+
+pub mod auth_server;
+mod binaries;
+mod certificates;
+mod client;
+mod clock;
+pub mod install;
+mod jwk;
+mod oidc_provider;
+mod suites;
+mod wait;
+
+pub use auth_server::{AuthServer, Counts, Discovery, Fault};
+pub use binaries::binary;
+pub use client::Client;
+pub use install::{Daemon, Install, Output, Run};
+pub use oidc_provider::OidcProvider;
+pub use suites::require_or_skip;
+pub use wait::{wait_for, wait_until};
