@@ -1,1 +1,64 @@
-//! stub
+//! Current service tokens from the tokenbroker daemon.
+//!
+//! A program names one of the daemon's clients and gets a token that may be used now. It never sees a secret and
+//! runs no token request; renewals, outages of the authorization server and restarts of the daemon are the
+//! daemon's business and this crate's. Ask for every request rather than keep a token: a get takes microseconds.
+//!
+//! [`Broker`] is for tasks on a tokio runtime, [`blocking::Broker`] for everything else (then without the feature
+//! `tokio`, which is on by default). Both are cheap to clone and to be kept for the life of the program.
+//!
+//! ```no_run
+//! # #[cfg(feature = "tokio")]
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let broker = tokenbroker_client::Broker::connect().await?;
+//! let http = reqwest::Client::new();
+//!
+//! let token = broker.token("signtext").await?;
+//! let request = http.get("https://api.example.com/data").bearer_auth(token.value());
+//! println!("{}", request.send().await?.error_for_status()?.text().await?);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Without a runtime:
+//!
+//! ```no_run
+//! let broker = tokenbroker_client::blocking::Broker::connect()?;
+//! let token = broker.token("signtext")?;
+//! println!("{} s left", token.expires_in().as_secs());
+//! # Ok::<(), tokenbroker_client::Error>(())
+//! ```
+//!
+//! # Whom it talks to
+//!
+//! The socket it was given, else the one that `TOKENBROKER_SOCKET` names, else the user's
+//! (`$XDG_RUNTIME_DIR/tokenbroker/broker.sock`) if it exists, else the system's (`/run/tokenbroker/broker.sock`). The
+//! server there must run as root, as this user, or as the user that `TOKENBROKER_SERVER_USER` names (by default
+//! `tokenbroker`), or nothing is sent to it.
+//!
+//! # Deadlines and repeats
+//!
+//! A get ends, one way or the other, within its [`wait`](TokenRequest::wait) (ten seconds unless given) and two
+//! seconds more. When the connection breaks or the daemon is restarting, it is repeated within that time. A `wait`
+//! that was given also covers a daemon that can't be reached; without one that is an error at once. What changes
+//! something is never sent twice.
+
+mod attempts;
+pub mod blocking;
+#[cfg(feature = "tokio")]
+mod broker;
+mod builder;
+mod clock;
+mod error;
+mod pool;
+mod question;
+mod session;
+mod token;
+
+pub use tokenbroker_protocol as protocol;
+
+#[cfg(feature = "tokio")]
+pub use broker::Broker;
+pub use builder::Builder;
+pub use error::{Error, ProtocolError, Tried};
+pub use token::{Token, TokenRequest};

@@ -1,0 +1,26 @@
+//! Calls a protected resource with the current token of a client:
+//! `cargo run -p tokenbroker-client --example resource -- CLIENT URL`.
+
+use std::error::Error;
+
+use tokenbroker_client::Broker;
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args().skip(1);
+    let (Some(client), Some(url)) = (arguments.next(), arguments.next()) else {
+        return Err("usage: resource CLIENT URL".into());
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let body = runtime.block_on(async {
+        let broker = Broker::connect().await?;
+        call(&broker, &client, &url).await
+    })?;
+    println!("{body}");
+    Ok(())
+}
+
+pub(crate) async fn call(broker: &Broker, client: &str, url: &str) -> Result<String, Box<dyn Error>> {
+    let token = broker.token(client).await?;
+    let reply = reqwest::Client::new().get(url).bearer_auth(token.value()).send().await?;
+    Ok(reply.error_for_status()?.text().await?)
+}

@@ -1,0 +1,205 @@
+//! The broker for programs without a runtime.
+
+mod connection;
+
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokenbroker_protocol::{Command, Response};
+
+use crate::attempts::{Attempts, Setback};
+use crate::builder::{self, Builder, Destination};
+use crate::pool::Pool;
+use crate::question::Question;
+use crate::{Error, ProtocolError, Token, TokenRequest, clock, session};
+use connection::Connection;
+
+/// How long the daemon may take to say hello to [`Broker::connect`].
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Gets tokens from the daemon; calls block. Clones share their connections, and a slow call of one is not in
+/// the others' way.
+///
+/// ```no_run
+/// use std::time::Duration;
+/// use tokenbroker_client::blocking::Broker;
+/// use tokenbroker_client::{Error, TokenRequest};
+///
+/// let broker = Broker::connect()?;
+/// match broker.token_with(&TokenRequest::new("signtext").min_ttl(Duration::from_secs(60))) {
+///     Ok(token) => println!("{} s left", token.expires_in().as_secs()),
+///     Err(error) => {
+///         eprintln!("error: {error}");
+///         if let Some(hint) = error.hint() {
+///             eprintln!("hint: {hint}");
+///         }
+///     }
+/// }
+/// # Ok::<(), Error>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct Broker(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    destination: Destination,
+    pool: Pool<Connection>,
+}
+
+impl Broker {
+    /// Connects to the daemon where the environment says it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDaemon`], [`Error::UntrustedServer`] and others, if that is not possible now.
+    pub fn connect() -> Result<Self, Error> {
+        Self::builder().connect()
+    }
+
+    /// Says where the daemon is, before connecting.
+    pub fn builder() -> Builder<Self> {
+        Builder::new()
+    }
+
+    /// The current token of a client.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; with [`Error::Failed`] the daemon says why there is none.
+    pub fn token(&self, client: &str) -> Result<Token, Error> {
+        self.get(&Question::token(client))
+    }
+
+    /// A client's token as the request says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; with [`Error::Failed`] the daemon says why there is none.
+    pub fn token_with(&self, request: &TokenRequest) -> Result<Token, Error> {
+        self.get(&Question::token_with(request))
+    }
+
+    /// Any other request: administration. Ends within `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; [`Response::Failed`] becomes [`Error::Failed`].
+    pub fn request(&self, command: Command, timeout: Duration) -> Result<Response, Error> {
+        self.call(&Question::Command { command: &command, timeout })
+    }
+
+    fn get(&self, question: &Question<'_>) -> Result<Token, Error> {
+        match self.call(question)? {
+            Response::Token(token) => Ok(token.into()),
+            _ => Err(ProtocolError::OtherResponse.into()),
+        }
+    }
+
+    fn call(&self, question: &Question<'_>) -> Result<Response, Error> {
+        let timer = Timer::start(question.deadline());
+        let mut attempts = Attempts::new(question);
+        let mut elapsed = Duration::ZERO;
+        loop {
+            let setback = match self.attempt(question, &timer, elapsed) {
+                Ok(response) => return Ok(response),
+                Err(setback) => setback,
+            };
+            let pause = attempts.after(setback, timer.elapsed())?;
+            thread::sleep(pause);
+            elapsed = timer.elapsed();
+        }
+    }
+
+    fn attempt(
+        &self,
+        question: &Question<'_>,
+        timer: &Timer,
+        elapsed: Duration,
+    ) -> Result<Response, Setback> {
+        let kept = self.0.pool.take();
+        let was_kept = kept.is_some();
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => self.0.dial(timer, elapsed)?,
+        };
+        match connection.ask(question, timer, elapsed).map(session::outcome) {
+            // Only a connection that has answered is kept: on any other an answer may still be on its way.
+            Ok(outcome @ (Ok(_) | Err(Setback::Final(_)))) => {
+                if connection.is_reusable() {
+                    self.0.pool.keep(connection);
+                }
+                outcome
+            }
+            Ok(Err(shutting_down)) => {
+                self.0.pool.clear();
+                Err(shutting_down)
+            }
+            Err(Setback::Lost { unsent, source, .. }) => {
+                self.0.pool.clear();
+                Err(Setback::Lost { kept: was_kept, unsent, source })
+            }
+            Err(setback) => Err(setback),
+        }
+    }
+}
+
+impl Shared {
+    fn dial(&self, timer: &Timer, elapsed: Duration) -> Result<Connection, Setback> {
+        let mut tried = Vec::new();
+        for endpoint in self.destination.endpoints() {
+            match tokenbroker_ipc::blocking::connect(endpoint, self.destination.trust()) {
+                Ok(stream) => {
+                    let connection = Connection::greet(stream, timer, elapsed)?;
+                    self.destination.found(endpoint);
+                    return Ok(connection);
+                }
+                Err(error) => builder::note(&mut tried, endpoint, error)?,
+            }
+        }
+        Err(Setback::Absent(tried))
+    }
+}
+
+impl Builder<Broker> {
+    /// Connects to the daemon.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDaemon`], [`Error::UntrustedServer`] and others, if that is not possible now.
+    pub fn connect(self) -> Result<Broker, Error> {
+        let broker = self.build();
+        let dialled = broker.0.dial(&Timer::start(CONNECT), Duration::ZERO);
+        broker.0.pool.keep(dialled.map_err(|setback| setback.into_error(CONNECT))?);
+        Ok(broker)
+    }
+
+    /// A broker that connects at its first call, for a program that may start before the daemon.
+    pub fn build(self) -> Broker {
+        Broker(Arc::new(Shared { destination: self.destination(), pool: Pool::new() }))
+    }
+}
+
+/// The time of one call.
+struct Timer {
+    started: Instant,
+    deadline: Duration,
+}
+
+impl Timer {
+    fn start(deadline: Duration) -> Self {
+        Self { started: clock::now(), deadline }
+    }
+
+    fn elapsed(&self) -> Duration {
+        clock::now().saturating_duration_since(self.started)
+    }
+
+    /// What is left when this much has gone.
+    fn left(&self, elapsed: Duration) -> Result<Duration, Setback> {
+        match self.deadline.saturating_sub(elapsed) {
+            Duration::ZERO => Err(Setback::TimedOut),
+            left => Ok(left),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! The broker for tasks on a tokio runtime.
+
+mod connection;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokenbroker_protocol::{Command, Response};
+use tokio::time::{sleep, timeout};
+
+use crate::attempts::{Attempts, Setback};
+use crate::builder::{self, Builder, Destination};
+use crate::pool::Pool;
+use crate::question::Question;
+use crate::{Error, ProtocolError, Token, TokenRequest, clock, session};
+use connection::Connection;
+
+/// How long the daemon may take to say hello to [`Broker::connect`].
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Gets tokens from the daemon. Clones share their connections, and a slow call of one is not in the others' way.
+///
+/// A call may be dropped at any time: its connection is dropped with it, and nothing else is touched. Calls panic
+/// outside a tokio runtime that has I/O and time enabled.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use std::time::Duration;
+/// use tokenbroker_client::{Broker, TokenRequest};
+///
+/// let broker = Broker::connect().await?;
+/// let request = TokenRequest::new("signtext").min_ttl(Duration::from_secs(60));
+/// let token = broker.token_with(&request).await?;
+///
+/// let http = reqwest::Client::new();
+/// let reply = http.get("https://api.example.com/data").bearer_auth(token.value()).send().await?;
+/// # drop(reply);
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct Broker(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    destination: Destination,
+    pool: Pool<Connection>,
+}
+
+impl Broker {
+    /// Connects to the daemon where the environment says it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDaemon`], [`Error::UntrustedServer`] and others, if that is not possible now.
+    pub async fn connect() -> Result<Self, Error> {
+        Self::builder().connect().await
+    }
+
+    /// Says where the daemon is, before connecting.
+    pub fn builder() -> Builder<Self> {
+        Builder::new()
+    }
+
+    /// The current token of a client.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; with [`Error::Failed`] the daemon says why there is none.
+    pub async fn token(&self, client: &str) -> Result<Token, Error> {
+        self.get(&Question::token(client)).await
+    }
+
+    /// A client's token as the request says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; with [`Error::Failed`] the daemon says why there is none.
+    pub async fn token_with(&self, request: &TokenRequest) -> Result<Token, Error> {
+        self.get(&Question::token_with(request)).await
+    }
+
+    /// Any other request: administration. Ends within `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; [`Response::Failed`] becomes [`Error::Failed`].
+    pub async fn request(&self, command: Command, timeout: Duration) -> Result<Response, Error> {
+        self.call(&Question::Command { command: &command, timeout }).await
+    }
+
+    async fn get(&self, question: &Question<'_>) -> Result<Token, Error> {
+        match self.call(question).await? {
+            Response::Token(token) => Ok(token.into()),
+            _ => Err(ProtocolError::OtherResponse.into()),
+        }
+    }
+
+    async fn call(&self, question: &Question<'_>) -> Result<Response, Error> {
+        let started = clock::now();
+        let mut attempts = Attempts::new(question);
+        let mut elapsed = Duration::ZERO;
+        loop {
+            let left = question.deadline().saturating_sub(elapsed);
+            let setback = match timeout(left, self.attempt(question, elapsed)).await {
+                Ok(Ok(response)) => return Ok(response),
+                Ok(Err(setback)) => setback,
+                Err(_) => Setback::TimedOut,
+            };
+            sleep(attempts.after(setback, since(started))?).await;
+            elapsed = since(started);
+        }
+    }
+
+    async fn attempt(&self, question: &Question<'_>, elapsed: Duration) -> Result<Response, Setback> {
+        let kept = self.0.pool.take().filter(Connection::is_of_this_runtime);
+        let was_kept = kept.is_some();
+        let mut connection = match kept {
+            Some(connection) => connection,
+            None => self.0.dial().await?,
+        };
+        match connection.ask(question, elapsed).await.map(session::outcome) {
+            // Only a connection that has answered is kept: on any other an answer may still be on its way.
+            Ok(outcome @ (Ok(_) | Err(Setback::Final(_)))) => {
+                if connection.is_reusable() {
+                    self.0.pool.keep(connection);
+                }
+                outcome
+            }
+            Ok(Err(shutting_down)) => {
+                self.0.pool.clear();
+                Err(shutting_down)
+            }
+            Err(Setback::Lost { unsent, source, .. }) => {
+                self.0.pool.clear();
+                Err(Setback::Lost { kept: was_kept, unsent, source })
+            }
+            Err(setback) => Err(setback),
+        }
+    }
+}
+
+impl Shared {
+    async fn dial(&self) -> Result<Connection, Setback> {
+        let mut tried = Vec::new();
+        for endpoint in self.destination.endpoints() {
+            match tokenbroker_ipc::connect(endpoint, self.destination.trust()).await {
+                Ok(stream) => {
+                    let connection = Connection::greet(stream).await?;
+                    self.destination.found(endpoint);
+                    return Ok(connection);
+                }
+                Err(error) => builder::note(&mut tried, endpoint, error)?,
+            }
+        }
+        Err(Setback::Absent(tried))
+    }
+}
+
+impl Builder<Broker> {
+    /// Connects to the daemon.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoDaemon`], [`Error::UntrustedServer`] and others, if that is not possible now.
+    pub async fn connect(self) -> Result<Broker, Error> {
+        let broker = self.build();
+        let dialled = timeout(CONNECT, broker.0.dial()).await.unwrap_or(Err(Setback::TimedOut));
+        broker.0.pool.keep(dialled.map_err(|setback| setback.into_error(CONNECT))?);
+        Ok(broker)
+    }
+
+    /// A broker that connects at its first call, for a program that may start before the daemon.
+    pub fn build(self) -> Broker {
+        Broker(Arc::new(Shared { destination: self.destination(), pool: Pool::new() }))
+    }
+}
+
+fn since(started: Instant) -> Duration {
+    clock::now().saturating_duration_since(started)
+}

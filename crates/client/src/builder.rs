@@ -1,0 +1,84 @@
+//! Where a broker is looked for, and which one is trusted.
+
+use std::io;
+use std::marker::PhantomData;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use tokenbroker_ipc::{ConnectError, Endpoint, ServerTrust};
+
+use crate::attempts::Setback;
+use crate::{Error, Tried};
+
+/// Sets up a [`Broker`](crate::blocking::Broker) of either kind; what is not set comes from the environment.
+#[derive(Debug)]
+#[must_use]
+pub struct Builder<B> {
+    socket: Option<PathBuf>,
+    server_user: Option<String>,
+    kind: PhantomData<fn() -> B>,
+}
+
+impl<B> Builder<B> {
+    pub(crate) fn new() -> Self {
+        Self { socket: None, server_user: None, kind: PhantomData }
+    }
+
+    /// This socket and no other.
+    pub fn socket(mut self, path: impl Into<PathBuf>) -> Self {
+        self.socket = Some(path.into());
+        self
+    }
+
+    /// A server of this user is trusted, besides those of root and of this user.
+    pub fn server_user(mut self, name: impl Into<String>) -> Self {
+        self.server_user = Some(name.into());
+        self
+    }
+
+    pub(crate) fn destination(self) -> Destination {
+        Destination {
+            endpoints: Endpoint::search(self.socket.as_deref()),
+            found: OnceLock::new(),
+            trust: self.server_user.map_or_else(ServerTrust::from_environment, ServerTrust::of_user),
+        }
+    }
+}
+
+/// Where connections go.
+#[derive(Debug)]
+pub(crate) struct Destination {
+    endpoints: Vec<Endpoint>,
+    /// Once a daemon has answered somewhere, its restart must not lead to another daemon.
+    found: OnceLock<Endpoint>,
+    trust: ServerTrust,
+}
+
+impl Destination {
+    /// Where to look, in order.
+    pub(crate) fn endpoints(&self) -> &[Endpoint] {
+        self.found.get().map_or(&self.endpoints, std::slice::from_ref)
+    }
+
+    pub(crate) fn trust(&self) -> &ServerTrust {
+        &self.trust
+    }
+
+    /// Says that a daemon has answered there.
+    pub(crate) fn found(&self, endpoint: &Endpoint) {
+        self.found.get_or_init(|| endpoint.clone());
+    }
+}
+
+/// Takes note of a place without a daemon. Only where there is nothing at all, the next place counts.
+pub(crate) fn note(tried: &mut Vec<Tried>, endpoint: &Endpoint, error: ConnectError) -> Result<(), Setback> {
+    let source = match error {
+        ConnectError::Io(source) if source.kind() == io::ErrorKind::WouldBlock => return Err(Setback::Busy),
+        ConnectError::Io(source) => source,
+        ConnectError::Untrusted(refused) => return Err(Setback::Final(refused.into())),
+        other => return Err(Setback::Final(Error::ConnectionLost { source: io::Error::other(other) })),
+    };
+    let nothing = matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
+    tried.push(Tried { socket: endpoint.path().into(), source });
+    if nothing { Ok(()) } else { Err(Setback::Absent(std::mem::take(tried))) }
+}

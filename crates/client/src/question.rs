@@ -1,0 +1,209 @@
+//! What is asked, in the form that is sent.
+
+use std::time::Duration;
+
+use tokenbroker_protocol::{Command, EncodeError, encode, encode_into};
+use tokenbroker_secret::Secret;
+
+use crate::TokenRequest;
+
+/// The place of `GetToken` among the commands; a test holds it to the protocol's.
+const GET_TOKEN: u32 = 1;
+
+/// How long the daemon waits for a token unless told otherwise.
+const DEFAULT_WAIT: Duration = Duration::from_secs(10);
+
+/// What the daemon and the socket may take beyond the time that it waits.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// A question to the daemon.
+pub(crate) enum Question<'a> {
+    Get(Get<'a>),
+    Command { command: &'a Command, timeout: Duration },
+}
+
+/// Borrowed, so that asking for a token copies nothing but bytes.
+pub(crate) struct Get<'a> {
+    client: &'a str,
+    scope: Option<&'a str>,
+    resource: &'a [String],
+    audience: Option<&'a str>,
+    min_ttl: Duration,
+    wait: Option<Duration>,
+}
+
+impl<'a> Question<'a> {
+    pub(crate) fn token(client: &'a str) -> Self {
+        let (resource, min_ttl) = (&[], Duration::ZERO);
+        Self::Get(Get { client, scope: None, resource, audience: None, min_ttl, wait: None })
+    }
+
+    pub(crate) fn token_with(request: &'a TokenRequest) -> Self {
+        Self::Get(Get {
+            client: &request.client,
+            scope: request.scope.as_deref(),
+            resource: &request.resource,
+            audience: request.audience.as_deref(),
+            min_ttl: request.min_ttl,
+            wait: request.wait,
+        })
+    }
+
+    /// How long it may take in all.
+    pub(crate) fn deadline(&self) -> Duration {
+        match self {
+            Self::Get(get) => get.wait.unwrap_or(DEFAULT_WAIT).saturating_add(GRACE),
+            Self::Command { timeout, .. } => *timeout,
+        }
+    }
+
+    /// How long a daemon that can't be reached is waited for.
+    pub(crate) fn absence(&self) -> Option<Duration> {
+        match self {
+            Self::Get(get) => get.wait,
+            Self::Command { .. } => None,
+        }
+    }
+
+    /// Whether it may be asked again when it is not known whether the daemon has heard it.
+    pub(crate) fn is_repeatable(&self) -> bool {
+        match self {
+            Self::Get(_) => true,
+            Self::Command { command, .. } => matches!(
+                command,
+                Command::Ping
+                    | Command::GetToken(_)
+                    | Command::Status { .. }
+                    | Command::CredentialList { .. }
+                    | Command::KeyPublic { .. }
+            ),
+        }
+    }
+
+    /// The frame to send. `elapsed` is what earlier attempts took, zero for the first.
+    ///
+    /// Only commands may hold secrets; a get goes into `buffer`, where it needs no wiping.
+    pub(crate) fn encode<'b>(
+        &self,
+        id: u32,
+        elapsed: Duration,
+        buffer: &'b mut Vec<u8>,
+    ) -> Result<Frame<'b>, EncodeError> {
+        match self {
+            Self::Get(get) => {
+                buffer.clear();
+                get.encode(id, elapsed, buffer)?;
+                Ok(Frame::Plain(buffer))
+            }
+            Self::Command { command, .. } => encode(&(id, command)).map(Frame::Secret),
+        }
+    }
+}
+
+impl Get<'_> {
+    /// A tuple of borrowed values has the same bytes as the request that owns them.
+    fn encode(&self, id: u32, elapsed: Duration, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let Self { client, scope, resource, audience, min_ttl, .. } = self;
+        let wait = self.wait_after(elapsed).map(milliseconds);
+        encode_into(&(id, GET_TOKEN, client, scope, resource, audience, milliseconds(*min_ttl), wait), buffer)
+    }
+
+    /// A repeat waits for what the attempts before it have left.
+    fn wait_after(&self, elapsed: Duration) -> Option<Duration> {
+        match elapsed {
+            Duration::ZERO => self.wait,
+            elapsed => Some(self.wait.unwrap_or(DEFAULT_WAIT).saturating_sub(elapsed)),
+        }
+    }
+}
+
+/// Bytes to send.
+pub(crate) enum Frame<'b> {
+    Plain(&'b [u8]),
+    Secret(Secret),
+}
+
+impl Frame<'_> {
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Plain(bytes) => bytes,
+            Self::Secret(bytes) => bytes.expose(),
+        }
+    }
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenbroker_protocol::{GetToken, Request, decode};
+
+    use super::*;
+
+    fn sent(question: &Question<'_>, elapsed: Duration) -> Request {
+        let mut buffer = b"of an earlier request".to_vec();
+        let frame = question.encode(77, elapsed, &mut buffer).unwrap();
+        decode(&frame.bytes()[4..]).unwrap()
+    }
+
+    #[test]
+    fn a_get_has_the_bytes_of_the_protocols_request() {
+        let plain = GetToken { client: "signtext".into(), ..GetToken::default() };
+        assert_eq!(
+            sent(&Question::token("signtext"), Duration::ZERO),
+            Request { id: 77, command: Command::GetToken(plain) }
+        );
+
+        let request = TokenRequest::new("signtext")
+            .scope("a b")
+            .resource("https://one.example")
+            .resource("https://two.example")
+            .audience("aud")
+            .min_ttl(Duration::from_secs(60))
+            .wait(Duration::from_secs(3));
+        let full = GetToken {
+            client: "signtext".into(),
+            scope: Some("a b".into()),
+            resource: vec!["https://one.example".into(), "https://two.example".into()],
+            audience: Some("aud".into()),
+            min_ttl_ms: 60_000,
+            wait_ms: Some(3_000),
+        };
+        assert_eq!(
+            sent(&Question::token_with(&request), Duration::ZERO),
+            Request { id: 77, command: Command::GetToken(full) }
+        );
+    }
+
+    #[test]
+    fn a_repeat_waits_only_for_what_is_left() {
+        let wait = |question: Question<'_>, elapsed| match sent(&question, elapsed).command {
+            Command::GetToken(get) => get.wait_ms,
+            other => panic!("{other:?}"),
+        };
+        let request = TokenRequest::new("x").wait(Duration::from_secs(3));
+        assert_eq!(wait(Question::token_with(&request), Duration::from_secs(1)), Some(2_000));
+        assert_eq!(wait(Question::token_with(&request), Duration::from_secs(4)), Some(0));
+        assert_eq!(wait(Question::token("x"), Duration::from_secs(4)), Some(6_000));
+    }
+
+    #[test]
+    fn a_command_has_the_bytes_of_the_protocols_request() {
+        let command = Command::SecretSet { client: "x".into(), secret: "s".into() };
+        let question = Question::Command { command: &command, timeout: Duration::ZERO };
+        assert_eq!(sent(&question, Duration::ZERO), Request { id: 77, command: command.clone() });
+    }
+
+    #[test]
+    fn only_what_changes_nothing_is_repeated() {
+        let repeatable =
+            |command: &Command| Question::Command { command, timeout: Duration::ZERO }.is_repeatable();
+        assert!(repeatable(&Command::Ping));
+        assert!(repeatable(&Command::Status { client: None, after: None }));
+        assert!(!repeatable(&Command::Reload));
+        assert!(!repeatable(&Command::Renew { client: "x".into(), wait_ms: 0 }));
+        assert!(!repeatable(&Command::CredentialRemove { client: "x".into() }));
+    }
+}

@@ -1,0 +1,142 @@
+//! The protocol on one connection, as seen by a caller, without the reading and writing.
+
+use std::time::Duration;
+
+use tokenbroker_protocol::hello::{CallerHello, DaemonHello, HIGHEST, LOWEST};
+use tokenbroker_protocol::{FailureCode, FrameBuffer, Reply, Response, decode, frame};
+use tokenbroker_secret::Secret;
+
+use crate::attempts::Setback;
+use crate::question::{Frame, Question};
+use crate::{Error, ProtocolError};
+
+/// One question at a time.
+#[derive(Debug, Default)]
+pub(crate) struct Session {
+    received: FrameBuffer,
+    buffer: Vec<u8>,
+    id: u32,
+}
+
+impl Session {
+    /// What to say first.
+    pub(crate) fn hello() -> Result<Secret, Error> {
+        frame(&CallerHello::OURS.to_bytes()).map_err(|oversize| ProtocolError::from(oversize).into())
+    }
+
+    /// Where to read to, followed by [`filled`](Self::filled).
+    pub(crate) fn space(&mut self) -> &mut [u8] {
+        self.received.space()
+    }
+
+    pub(crate) fn filled(&mut self, count: usize) {
+        self.received.filled(count);
+    }
+
+    /// Whether the daemon's hello has come whole. If so, the two fit.
+    pub(crate) fn is_greeted(&mut self) -> Result<bool, Error> {
+        let Some(payload) = self.received.next_frame().map_err(ProtocolError::from)? else {
+            return Ok(false);
+        };
+        let hello = DaemonHello::parse(payload).map_err(ProtocolError::from)?;
+        match hello.version {
+            Some(LOWEST..=HIGHEST) => Ok(true),
+            _ => Err(Error::Incompatible),
+        }
+    }
+
+    /// What to send for a question; it is the one that [`answer`](Self::answer) is about from now on.
+    pub(crate) fn ask(&mut self, question: &Question<'_>, elapsed: Duration) -> Result<Frame<'_>, Error> {
+        self.id = self.id.wrapping_add(1);
+        Ok(question.encode(self.id, elapsed, &mut self.buffer)?)
+    }
+
+    /// The answer, once it has come whole.
+    pub(crate) fn answer(&mut self) -> Result<Option<Response>, Error> {
+        let Some(payload) = self.received.next_frame().map_err(ProtocolError::from)? else { return Ok(None) };
+        let Reply { id, response } = decode(payload).map_err(ProtocolError::from)?;
+        if id != self.id {
+            return Err(ProtocolError::OtherRequest.into());
+        }
+        Ok(Some(response))
+    }
+
+    /// Whether the next question can be asked here: nothing has come that was not asked for.
+    pub(crate) fn is_reusable(&self) -> bool {
+        !self.received.is_partial()
+    }
+}
+
+/// Sorts answers that are failures from those that are not.
+pub(crate) fn outcome(response: Response) -> Result<Response, Setback> {
+    match response {
+        Response::Failed(failure) if failure.code == FailureCode::ShuttingDown => {
+            Err(Setback::ShuttingDown(failure))
+        }
+        Response::Failed(failure) => Err(Setback::Final(Error::Failed(failure))),
+        response => Ok(response),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenbroker_protocol::{DecodeError, encode};
+
+    use super::*;
+
+    fn received(bytes: &[u8]) -> Session {
+        let mut session = Session::default();
+        session.space()[..bytes.len()].copy_from_slice(bytes);
+        session.filled(bytes.len());
+        session
+    }
+
+    fn greeting(version: Option<u16>) -> Result<bool, Error> {
+        let hello = DaemonHello { version, instance: [7; 16] };
+        received(frame(&hello.to_bytes()).unwrap().expose()).is_greeted()
+    }
+
+    #[test]
+    fn s68_only_a_version_that_was_offered_is_taken() {
+        assert!(matches!(greeting(Some(HIGHEST)), Ok(true)));
+        assert!(matches!(greeting(None), Err(Error::Incompatible)));
+        assert!(matches!(greeting(Some(HIGHEST + 1)), Err(Error::Incompatible)));
+    }
+
+    #[test]
+    fn s07_anything_but_a_hello_is_a_typed_error() {
+        let other = frame(b"220 mail.example ESMTP").unwrap();
+        assert!(matches!(
+            received(other.expose()).is_greeted(),
+            Err(Error::Protocol(ProtocolError::Hello(_)))
+        ));
+        let http = b"HTTP/1.1 400 Bad Request\r\n";
+        assert!(matches!(received(http).is_greeted(), Err(Error::Protocol(ProtocolError::Oversize(_)))));
+    }
+
+    #[test]
+    fn the_answer_to_another_request_is_not_taken() {
+        let mut session = received(encode(&Reply { id: 2, response: Response::Done }).unwrap().expose());
+        session.ask(&Question::token("x"), Duration::ZERO).unwrap();
+        assert!(matches!(session.answer(), Err(Error::Protocol(ProtocolError::OtherRequest))));
+    }
+
+    #[test]
+    fn s07_a_reply_that_can_not_be_read_is_a_typed_error() {
+        let trailing = frame(&[1, 0, 0]).unwrap();
+        let refused = received(trailing.expose()).answer();
+        assert!(matches!(
+            refused,
+            Err(Error::Protocol(ProtocolError::Malformed(DecodeError::Trailing { surplus: 1 })))
+        ));
+    }
+
+    #[test]
+    fn a_connection_with_something_unasked_for_is_not_used_again() {
+        let mut session = received(encode(&Reply { id: 1, response: Response::Done }).unwrap().expose());
+        session.ask(&Question::token("x"), Duration::ZERO).unwrap();
+        assert!(!session.is_reusable());
+        assert_eq!(session.answer().unwrap(), Some(Response::Done));
+        assert!(session.is_reusable());
+    }
+}

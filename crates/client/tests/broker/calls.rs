@@ -1,0 +1,352 @@
+//! Calls of both kinds of broker against a daemon that behaves well, badly, or not at all.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::fake::{Place, Reaction, failed, now, token};
+use tokenbroker_client::protocol::{Command, FailureCode, Response};
+use tokenbroker_client::{Broker, Builder, Error, ProtocolError, Token, TokenRequest, blocking};
+use tokio::runtime::Runtime;
+
+/// A caller of either kind.
+#[derive(Clone)]
+enum Caller {
+    Blocking(blocking::Broker),
+    Async(Arc<Runtime>, Broker),
+}
+
+impl Caller {
+    /// One of each, without a connection yet.
+    fn both(socket: &Path) -> [Self; 2] {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        [
+            Self::Blocking(blocking::Broker::builder().socket(socket).build()),
+            Self::Async(Arc::new(runtime), Broker::builder().socket(socket).build()),
+        ]
+    }
+
+    fn token(&self, client: &str) -> Result<Token, Error> {
+        match self {
+            Self::Blocking(broker) => broker.token(client),
+            Self::Async(runtime, broker) => runtime.block_on(broker.token(client)),
+        }
+    }
+
+    fn token_with(&self, request: &TokenRequest) -> Result<Token, Error> {
+        match self {
+            Self::Blocking(broker) => broker.token_with(request),
+            Self::Async(runtime, broker) => runtime.block_on(broker.token_with(request)),
+        }
+    }
+
+    fn request(&self, command: Command, timeout: Duration) -> Result<Response, Error> {
+        match self {
+            Self::Blocking(broker) => broker.request(command, timeout),
+            Self::Async(runtime, broker) => runtime.block_on(broker.request(command, timeout)),
+        }
+    }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn waiting(seconds: u64) -> TokenRequest {
+    TokenRequest::new("x").wait(Duration::from_secs(seconds))
+}
+
+#[test]
+fn warm_gets_share_one_connection() {
+    for index in 0..2 {
+        let place = Place::new();
+        let daemon = place.start(|_| Reaction::Answer(token("eyJ")));
+        let caller = Caller::both(&place.socket())[index].clone();
+        for _ in 0..100 {
+            let token = caller.token("signtext").unwrap();
+            assert_eq!((token.value(), token.scope()), ("eyJ", Some("signtext_api")));
+            assert_eq!((token.generation(), token.min_ttl_met()), (3, true));
+        }
+        assert_eq!(daemon.connections(), 1);
+    }
+}
+
+#[test]
+fn a_large_token_arrives_whole() {
+    let place = Place::new();
+    let large = "t".repeat(tokenbroker_client::protocol::MAX_TOKEN);
+    let sent = large.clone();
+    let _daemon = place.start(move |_| Reaction::Answer(token(&sent)));
+    for caller in Caller::both(&place.socket()) {
+        for _ in 0..3 {
+            assert!(caller.token("x").unwrap().value() == large);
+        }
+    }
+}
+
+#[test]
+fn s69_a_restart_between_two_calls_goes_unnoticed() {
+    for index in 0..2 {
+        let place = Place::new();
+        let caller = Caller::both(&place.socket())[index].clone();
+        for name in ["one", "two", "three"] {
+            let _daemon = place.start(move |_| Reaction::Answer(token(name)));
+            assert_eq!(caller.token("x").unwrap().value(), name);
+        }
+    }
+}
+
+#[test]
+fn s69_a_restart_in_the_middle_of_a_get_is_waited_for() {
+    for index in 0..2 {
+        let place = Place::new();
+        let caller = Caller::both(&place.socket())[index].clone();
+        let first = place.start(|_| Reaction::Silence);
+        let call = std::thread::spawn(move || caller.token_with(&waiting(10)));
+        first.was_asked(1);
+        drop(first);
+        let second = place.start(|_| Reaction::Answer(token("new")));
+        assert_eq!(call.join().unwrap().unwrap().value(), "new");
+        let Command::GetToken(get) = &second.asked()[0] else { panic!("{:?}", second.asked()) };
+        assert!(get.wait_ms.is_some_and(|left| left < 10_000), "{get:?}");
+    }
+}
+
+#[test]
+fn s69_a_daemon_that_is_shutting_down_is_asked_again_on_a_new_connection() {
+    for index in 0..2 {
+        let place = Place::new();
+        let told = AtomicBool::new(false);
+        let daemon = place.start(move |_| match told.swap(true, Ordering::SeqCst) {
+            false => Reaction::Answer(failed(FailureCode::ShuttingDown)),
+            true => Reaction::Answer(token("new")),
+        });
+        let caller = Caller::both(&place.socket())[index].clone();
+        assert_eq!(caller.token("x").unwrap().value(), "new");
+        assert_eq!(daemon.connections(), 2);
+    }
+}
+
+#[test]
+fn a_daemon_that_hangs_up_on_everybody_is_an_error_in_the_end() {
+    let place = Place::new();
+    let daemon = place.start(|_| Reaction::HangUp);
+    for caller in Caller::both(&place.socket()) {
+        assert!(matches!(caller.token("x"), Err(Error::ConnectionLost { .. })));
+    }
+    assert_eq!(daemon.asked().len(), 12, "each was asked once and five times more");
+}
+
+#[test]
+fn what_changes_something_is_sent_once() {
+    let place = Place::new();
+    let daemon = place.start(|_| Reaction::HangUp);
+    for caller in Caller::both(&place.socket()) {
+        let lost = caller.request(Command::Reload, 10 * SECOND).unwrap_err();
+        assert!(matches!(lost, Error::ConnectionLost { .. }), "{lost:?}");
+    }
+    assert_eq!(daemon.asked(), [Command::Reload, Command::Reload]);
+}
+
+#[test]
+fn what_changes_something_is_sent_to_the_daemon_that_is_there_now() {
+    for index in 0..2 {
+        let place = Place::new();
+        let caller = Caller::both(&place.socket())[index].clone();
+        let first = place.start(|_| Reaction::Answer(Response::Done));
+        caller.request(Command::Reload, 10 * SECOND).unwrap();
+        drop(first);
+        let second = place.start(|_| Reaction::Answer(Response::Done));
+        assert_eq!(caller.request(Command::Reload, 10 * SECOND).unwrap(), Response::Done);
+        assert_eq!(second.asked(), [Command::Reload]);
+    }
+}
+
+#[test]
+fn without_a_wait_an_absent_daemon_is_an_error_at_once() {
+    let place = Place::new();
+    for caller in Caller::both(&place.socket()) {
+        let started = now();
+        let Err(Error::NoDaemon { tried }) = caller.token("x") else { panic!("nobody is there") };
+        assert_eq!(tried[0].socket, place.socket());
+        assert_eq!(tried[0].source.kind(), std::io::ErrorKind::NotFound);
+        assert!(started.elapsed() < SECOND, "{:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn a_wait_covers_an_absent_daemon_and_ends() {
+    let place = Place::new();
+    for caller in Caller::both(&place.socket()) {
+        let started = now();
+        let request = TokenRequest::new("x").wait(Duration::from_millis(300));
+        assert!(matches!(caller.token_with(&request), Err(Error::NoDaemon { .. })));
+        assert!(started.elapsed() >= Duration::from_millis(300), "{:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn a_wait_covers_a_daemon_that_comes_later() {
+    for index in 0..2 {
+        let place = Place::new();
+        let caller = Caller::both(&place.socket())[index].clone();
+        let call = std::thread::spawn(move || caller.token_with(&waiting(30)));
+        let _daemon = place.start(|_| Reaction::Answer(token("late")));
+        assert_eq!(call.join().unwrap().unwrap().value(), "late");
+    }
+}
+
+#[test]
+fn connecting_without_a_daemon_is_an_error_and_a_lazy_broker_is_none() {
+    let place = Place::new();
+    assert!(matches!(
+        blocking::Broker::builder().socket(place.socket()).connect(),
+        Err(Error::NoDaemon { .. })
+    ));
+    let lazy = blocking::Broker::builder().socket(place.socket()).build();
+    let daemon = place.start(|_| Reaction::Answer(token("eyJ")));
+    let eager = blocking::Broker::builder().socket(place.socket()).connect().unwrap();
+    lazy.token("x").unwrap();
+    eager.token("x").unwrap();
+    assert_eq!(daemon.connections(), 2);
+}
+
+#[test]
+fn s01_denied_is_handed_on_with_words_hint_and_next_try_and_the_connection_is_kept() {
+    for index in 0..2 {
+        let place = Place::new();
+        let daemon = place.start(|_| Reaction::Answer(failed(FailureCode::Denied)));
+        let caller = Caller::both(&place.socket())[index].clone();
+        for _ in 0..3 {
+            let error = caller.token("x").unwrap_err();
+            assert_eq!(error.code(), Some(FailureCode::Denied));
+            assert_eq!(error.to_string(), "it can not be had");
+            assert_eq!(error.hint(), Some("ask somebody else"));
+            assert_eq!(error.retry_after(), Some(Duration::from_millis(1500)));
+        }
+        assert_eq!((daemon.connections(), daemon.asked().len()), (1, 3));
+    }
+}
+
+#[test]
+fn s68_a_daemon_of_other_versions_is_incompatible() {
+    for version in [None, Some(999)] {
+        let place = Place::new();
+        let _daemon = place.start_speaking(version, |_| Reaction::Silence);
+        for caller in Caller::both(&place.socket()) {
+            let error = caller.token("x").unwrap_err();
+            assert!(matches!(error, Error::Incompatible), "{error:?}");
+            assert!(error.hint().is_some());
+        }
+    }
+}
+
+#[test]
+fn s07_an_answer_that_makes_no_sense_is_a_typed_error_and_ends_the_connection() {
+    for index in 0..2 {
+        let place = Place::new();
+        let count = AtomicUsize::new(0);
+        let daemon = place.start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+            0 => Reaction::Bytes(vec![2, 0, 0, 0, 0xff, 0xff]),
+            1 => Reaction::Bytes(vec![0xff; 4]),
+            2 => Reaction::AnswerAnother(token("wrong")),
+            3 => Reaction::Answer(Response::Done),
+            _ => Reaction::Answer(token("right")),
+        });
+        let caller = Caller::both(&place.socket())[index].clone();
+        let error = || match caller.token("x") {
+            Err(Error::Protocol(error)) => error,
+            other => panic!("{other:?}"),
+        };
+        assert!(matches!(error(), ProtocolError::Malformed(_)));
+        assert!(matches!(error(), ProtocolError::Oversize(_)));
+        assert!(matches!(error(), ProtocolError::OtherRequest));
+        assert!(matches!(error(), ProtocolError::OtherResponse));
+        assert_eq!(caller.token("x").unwrap().value(), "right");
+        assert_eq!(daemon.connections(), 4, "a well-formed answer leaves the connection usable");
+    }
+}
+
+#[test]
+fn a_hung_daemon_is_given_up_and_its_late_answer_goes_to_nobody() {
+    for index in 0..2 {
+        let place = Place::new();
+        let count = AtomicUsize::new(0);
+        let daemon = place.start(move |_| match count.fetch_add(1, Ordering::SeqCst) {
+            0 => Reaction::Silence,
+            _ => Reaction::Answer(token("right")),
+        });
+        let caller = Caller::both(&place.socket())[index].clone();
+        let started = now();
+        let error = caller.request(Command::Ping, Duration::from_millis(200)).unwrap_err();
+        assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
+        assert!((Duration::from_millis(200)..5 * SECOND).contains(&started.elapsed()));
+        assert_eq!(caller.token("x").unwrap().value(), "right");
+        assert_eq!(daemon.connections(), 2);
+    }
+}
+
+#[test]
+fn s08_an_answer_that_comes_a_byte_at_a_time_does_not_stretch_the_deadline() {
+    let place = Place::new();
+    let _daemon = place.start(|_| Reaction::Trickle);
+    for caller in Caller::both(&place.socket()) {
+        let started = now();
+        let error = caller.request(Command::Ping, Duration::from_millis(300)).unwrap_err();
+        assert!(matches!(error, Error::TimedOut { .. }), "{error:?}");
+        assert!((Duration::from_millis(300)..5 * SECOND).contains(&started.elapsed()));
+    }
+}
+
+#[test]
+fn a_get_ends_two_seconds_after_its_wait() {
+    let place = Place::new();
+    let _daemon = place.start(|_| Reaction::Silence);
+    for caller in Caller::both(&place.socket()) {
+        let started = now();
+        let request = TokenRequest::new("x").wait(Duration::ZERO);
+        assert!(matches!(caller.token_with(&request), Err(Error::TimedOut { .. })));
+        assert!((2 * SECOND..10 * SECOND).contains(&started.elapsed()), "{:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn a_slow_get_is_not_in_the_way_of_others() {
+    let place = Place::new();
+    let daemon = place.start(|command| match command {
+        Command::GetToken(get) if get.client == "slow" => Reaction::Silence,
+        _ => Reaction::Answer(token("fast")),
+    });
+    let broker = blocking::Broker::builder().socket(place.socket()).build();
+    let slow = std::thread::spawn({
+        let broker = broker.clone();
+        move || broker.token("slow")
+    });
+    daemon.was_asked(1);
+    for _ in 0..10 {
+        assert_eq!(broker.token("fast").unwrap().value(), "fast");
+    }
+    assert_eq!(daemon.connections(), 2);
+    drop(daemon);
+    assert!(matches!(slow.join().unwrap(), Err(Error::NoDaemon { .. })));
+}
+
+#[test]
+fn a_request_that_does_not_fit_a_frame_is_not_sent() {
+    let place = Place::new();
+    let daemon = place.start(|_| Reaction::Answer(token("eyJ")));
+    for caller in Caller::both(&place.socket()) {
+        let huge = "x".repeat(tokenbroker_client::protocol::MAX_FRAME);
+        assert!(matches!(caller.token(&huge), Err(Error::Unsendable(_))));
+    }
+    assert_eq!(daemon.asked(), []);
+}
+
+#[test]
+fn brokers_can_be_shared_between_threads_and_tasks() {
+    fn shareable<T: Clone + Send + Sync + 'static>(_: Builder<T>) {}
+    fn sendable<T: Send>(_: T) {}
+    shareable(Broker::builder());
+    shareable(blocking::Broker::builder());
+    let broker = Broker::builder().build();
+    sendable(broker.token("x"));
+}

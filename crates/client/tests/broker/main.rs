@@ -1,0 +1,9 @@
+//! Both kinds of broker against daemons of every behaviour, over real sockets.
+#![cfg(feature = "tokio")]
+#![expect(clippy::unwrap_used, reason = "the helpers of tests may panic, too")]
+
+mod calls;
+mod examples;
+mod fake;
+mod tasks;
+mod trust;

@@ -1,0 +1,256 @@
+//! Every message of version 1 as the bytes that it is on the wire.
+//!
+//! A released struct is frozen and an enum grows at its end: a vector here may be added, never changed. They are
+//! spaced by field, and were written down from the layout, not copied from the encoder: numbers over 250 are `fb`
+//! and two bytes, `fc` and four, `fd` and eight, the lowest first; text is its length and UTF-8; an option is `00`
+//! or `01` and the value; a list is its length and the items; an enum is the place of its variant.
+#![expect(clippy::unwrap_used, reason = "the helpers of tests may panic, too")]
+
+use std::fmt::{Debug, Write};
+
+use tokenbroker_protocol::{
+    Command, Credential, CredentialKind, CredentialStatus, DecodeError, Failure, FailureCode, GetToken,
+    KeyAlgorithm, LastError, PublicKey, Renewed, Reply, Request, Response, State, Status, StatusPage, Store,
+    Token, decode, encode,
+};
+
+/// Encodes to exactly these bytes, and these bytes decode to it.
+fn golden<M>(message: &M, vector: &str)
+where
+    M: bincode::Encode + bincode::Decode<()> + PartialEq + Debug,
+{
+    let framed = encode(message).unwrap();
+    let (length, payload) = framed.expose().split_first_chunk().unwrap();
+    assert_eq!(u32::from_le_bytes(*length) as usize, payload.len());
+    assert_eq!(hex(payload), vector.replace(' ', ""), "{message:?}");
+    assert_eq!(&decode::<M>(&bytes(vector)).unwrap(), message);
+}
+
+/// Each value is the variant at its place, and there are no more.
+fn golden_variants<M>(variants: &[M])
+where
+    M: bincode::Encode + bincode::Decode<()> + PartialEq + Debug,
+{
+    for (place, variant) in variants.iter().enumerate() {
+        golden(variant, &format!("{place:02x}"));
+    }
+    no_variant::<M>(u8::try_from(variants.len()).unwrap());
+}
+
+/// Fails when an enum has grown past `place`: the new variant needs a vector.
+fn no_variant<M: bincode::Decode<()> + Debug>(place: u8) {
+    let Err(DecodeError::Malformed { source }) = decode::<M>(&[place]) else {
+        panic!("{place} has no vector")
+    };
+    assert!(matches!(*source, bincode::error::DecodeError::UnexpectedVariant { .. }), "{place}: {source:?}");
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        write!(text, "{byte:02x}").unwrap();
+        text
+    })
+}
+
+fn bytes(vector: &str) -> Vec<u8> {
+    let digits = vector.replace(' ', "");
+    let pairs = digits.as_bytes().chunks(2);
+    pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
+}
+
+fn request(id: u32, command: Command, vector: &str) {
+    golden(&Request { id, command }, vector);
+}
+
+fn reply(response: Response, vector: &str) {
+    golden(&Reply { id: 1, response }, vector);
+}
+
+#[test]
+fn frames_have_their_length_in_front() {
+    let framed = encode(&Request { id: 1, command: Command::Ping }).unwrap();
+    assert_eq!(hex(framed.expose()), "020000000100");
+}
+
+#[test]
+fn requests_that_everybody_may_make() {
+    request(1, Command::Ping, "01 00");
+    request(
+        250,
+        Command::GetToken(GetToken { client: "a".into(), ..GetToken::default() }),
+        "fa 01 0161 00 00 00 00 00",
+    );
+    request(
+        251,
+        Command::GetToken(GetToken {
+            client: "signtext".into(),
+            scope: Some("a b".into()),
+            resource: vec!["r1".into(), "r2".into()],
+            audience: Some("aud".into()),
+            min_ttl_ms: 60_000,
+            wait_ms: Some(10_000),
+        }),
+        "fbfb00 01 087369676e74657874 0103612062 02027231027232 0103617564 fb60ea 01fb1027",
+    );
+    request(u32::MAX, Command::Status { client: None, after: None }, "fcffffffff 02 00 00");
+    request(1, Command::Status { client: Some("a".into()), after: Some("b".into()) }, "01 02 010161 010162");
+}
+
+#[test]
+fn requests_of_administrators() {
+    let client = || "a".to_owned();
+    request(1, Command::Renew { client: client(), wait_ms: 70_000 }, "01 03 0161 fc70110100");
+    request(1, Command::Reload, "01 04");
+    request(1, Command::SecretSet { client: client(), secret: "p+:%".into() }, "01 05 0161 04702b3a25");
+    request(1, Command::CredentialList { client: None }, "01 06 00");
+    request(1, Command::CredentialList { client: Some(client()) }, "01 06 010161");
+    request(1, Command::CredentialRemove { client: client() }, "01 07 0161");
+    request(
+        1,
+        Command::KeyGenerate {
+            client: client(),
+            algorithm: KeyAlgorithm::Rs256,
+            bits: Some(3072),
+            kid: Some("k".into()),
+        },
+        "01 08 0161 00 01fb000c 01016b",
+    );
+    request(
+        1,
+        Command::KeyGenerate { client: client(), algorithm: KeyAlgorithm::EdDsa, bits: None, kid: None },
+        "01 08 0161 03 00 00",
+    );
+    request(
+        1,
+        Command::KeyImport {
+            client: client(),
+            algorithm: Some(KeyAlgorithm::Es256),
+            pem: [0x00, 0xff][..].into(),
+            kid: None,
+        },
+        "01 09 0161 0102 0200ff 00",
+    );
+    request(1, Command::KeyPublic { client: client() }, "01 0a 0161");
+    request(1, Command::KeyRetire { client: client(), kid: "k".into() }, "01 0b 0161 016b");
+    no_variant::<Command>(0x0c);
+}
+
+#[test]
+fn done_and_failed() {
+    reply(Response::Done, "01 00");
+    let failure = Failure {
+        code: FailureCode::NoToken,
+        message: "no".into(),
+        hint: Some("wait".into()),
+        next_try_in_ms: Some(1500),
+    };
+    reply(Response::Failed(failure), "01 01 02 026e6f 010477616974 01fbdc05");
+}
+
+#[test]
+fn tokens() {
+    let full = Token {
+        access_token: "eyJ".into(),
+        token_type: "Bearer".into(),
+        expires_in_ms: 3_600_000,
+        expires_at_ms: 1_800_000_000_000,
+        scope: Some("a b".into()),
+        generation: 7,
+        min_ttl_met: true,
+        handle: 9,
+    };
+    let vector = "01 02 0365794a 06426561726572 fc80ee3600 fd00505c18a3010000 0103612062 07 01 09";
+    reply(Response::Token(full), vector);
+    let least = Token {
+        access_token: "t".into(),
+        token_type: "Bearer".into(),
+        expires_in_ms: 0,
+        expires_at_ms: 0,
+        scope: None,
+        generation: 1,
+        min_ttl_met: false,
+        handle: 0,
+    };
+    reply(Response::Token(least), "01 02 0174 06426561726572 00 00 00 01 00 00");
+}
+
+#[test]
+fn states_of_clients() {
+    reply(Response::Status(StatusPage::default()), "01 03 00 00 00");
+    let status = Status {
+        client: "a".into(),
+        issuer: "pp".into(),
+        state: State::Degraded,
+        renewing: true,
+        expires_in_ms: Some(100),
+        renew_in_ms: Some(200),
+        generation: 3,
+        token_requests: 4,
+        gets: 5,
+        last_error: Some(LastError { code: "tls".into(), message: "no".into(), next_try_in_ms: Some(250) }),
+        credential: Some(CredentialStatus {
+            store: Store::EncryptedFile,
+            kind: CredentialKind::PrivateKey,
+            version: "v1".into(),
+        }),
+    };
+    reply(
+        Response::Status(StatusPage { clients: vec![status], more: true, notes: vec!["n".into()] }),
+        "01 03 01 0161 027070 02 01 0164 01c8 03 04 05 0103746c73026e6f01fa 010101027631 01 01016e",
+    );
+}
+
+#[test]
+fn outcomes_of_administration() {
+    reply(Response::Renewed(Renewed { generation: 8, expires_in_ms: 300 }), "01 04 08 fb2c01");
+    let secret = Credential {
+        client: "a".into(),
+        version: "v1".into(),
+        store: Store::OsKeyring,
+        kind: CredentialKind::Secret,
+        kid: None,
+        algorithm: None,
+        created: 1,
+    };
+    let key = Credential {
+        client: "a".into(),
+        version: "v2".into(),
+        store: Store::EncryptedFile,
+        kind: CredentialKind::PrivateKey,
+        kid: Some("k".into()),
+        algorithm: Some(KeyAlgorithm::Ps256),
+        created: 1_700_000_000,
+    };
+    reply(
+        Response::Credentials(vec![secret, key]),
+        "01 05 02 0161 027631 00 00 00 00 01 0161 027632 01 01 01016b 0101 fc00f15365",
+    );
+    let public =
+        PublicKey { kid: "k".into(), algorithm: KeyAlgorithm::Es256, pem: "P".into(), jwk: "{}".into() };
+    reply(Response::PublicKeys(vec![public]), "01 06 01 016b 02 0150 027b7d");
+    no_variant::<Response>(0x07);
+}
+
+#[test]
+fn the_places_of_variants() {
+    use FailureCode::{
+        Blocked, Denied, Internal, InvalidRequest, NoToken, Refused, ShuttingDown, TokenTooLarge,
+        UnknownClient,
+    };
+    golden_variants(&[
+        Denied,
+        UnknownClient,
+        NoToken,
+        Blocked,
+        InvalidRequest,
+        Refused,
+        FailureCode::KeyStore,
+        TokenTooLarge,
+        ShuttingDown,
+        Internal,
+    ]);
+    golden_variants(&[State::Pending, State::Warm, State::Degraded, State::Unavailable, State::Blocked]);
+    golden_variants(&[Store::OsKeyring, Store::EncryptedFile]);
+    golden_variants(&[CredentialKind::Secret, CredentialKind::PrivateKey]);
+    golden_variants(&[KeyAlgorithm::Rs256, KeyAlgorithm::Ps256, KeyAlgorithm::Es256, KeyAlgorithm::EdDsa]);
+}
