@@ -1,0 +1,184 @@
+//! Credentials as values: what is stored, what is in use, and what may be published.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use tokenbroker_secret::SecretString;
+
+/// What a key signs with (RFC 7518 section 3.1, RFC 8037).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Algorithm {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    #[serde(rename = "RS256")]
+    Rs256,
+    /// RSASSA-PSS with SHA-256 and a salt of 32 bytes.
+    #[serde(rename = "PS256")]
+    Ps256,
+    /// ECDSA on P-256 with SHA-256.
+    #[serde(rename = "ES256")]
+    Es256,
+    /// Ed25519.
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+}
+
+impl Algorithm {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Rs256, Self::Ps256, Self::Es256, Self::EdDsa];
+
+    /// The name that JOSE gives it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rs256 => "RS256",
+            Self::Ps256 => "PS256",
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+        }
+    }
+}
+
+impl fmt::Display for Algorithm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Algorithm {
+    type Err = UnknownAlgorithm;
+
+    fn from_str(name: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name).ok_or(UnknownAlgorithm)
+    }
+}
+
+/// A name that is none of [`Algorithm::ALL`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the algorithm is none of RS256, PS256, ES256, EdDSA")]
+pub struct UnknownAlgorithm;
+
+/// What a credential is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CredentialKind {
+    /// A shared secret.
+    Secret,
+    /// A private key.
+    PrivateKey,
+}
+
+/// Where credentials rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StoreKind {
+    /// The keyring of the operating system.
+    OsKeyring,
+    /// The encrypted file in the state directory.
+    EncryptedFile,
+}
+
+impl StoreKind {
+    /// Its name in the configuration.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OsKeyring => "os-keyring",
+            Self::EncryptedFile => "encrypted-file",
+        }
+    }
+}
+
+impl fmt::Display for StoreKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A stored credential, without what is secret in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// The client's name.
+    pub client: String,
+    /// Its random version.
+    pub version: String,
+    /// Where it rests.
+    pub store: StoreKind,
+    /// What it is.
+    pub kind: CredentialKind,
+    /// The key ID of a key.
+    pub kid: Option<String>,
+    /// The algorithm of a key.
+    pub algorithm: Option<Algorithm>,
+    /// When it was stored, in seconds since 1970 (UTC).
+    pub created: u64,
+}
+
+/// The credential a client uses now: its newest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Current {
+    /// A shared secret.
+    Secret {
+        /// Its random version.
+        version: String,
+        /// The secret.
+        secret: SecretString,
+    },
+    /// A private key, which stays in the key store.
+    Key {
+        /// Its random version.
+        version: String,
+        /// The key ID.
+        kid: String,
+        /// What it signs with.
+        algorithm: Algorithm,
+    },
+}
+
+impl Current {
+    /// The credential's random version.
+    pub fn version(&self) -> &str {
+        match self {
+            Self::Secret { version, .. } | Self::Key { version, .. } => version,
+        }
+    }
+
+    /// What it is.
+    pub fn kind(&self) -> CredentialKind {
+        match self {
+            Self::Secret { .. } => CredentialKind::Secret,
+            Self::Key { .. } => CredentialKind::PrivateKey,
+        }
+    }
+}
+
+/// The public half of a key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicKey {
+    /// The random version of the private half.
+    pub version: String,
+    /// The key ID.
+    pub kid: String,
+    /// What the key signs with.
+    pub algorithm: Algorithm,
+    /// SubjectPublicKeyInfo in PEM.
+    pub pem: String,
+    /// A JWK (RFC 7517) as a JSON object.
+    pub jwk: String,
+}
+
+/// A credential that must be set again when the key of the encrypted file is lost.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Needed {
+    /// The client's name.
+    pub client: String,
+    /// What it had; `None` if that was written by a newer version.
+    pub kind: Option<CredentialKind>,
+}
+
+impl Needed {
+    /// The command that sets it again.
+    pub fn command(&self) -> String {
+        match self.kind {
+            Some(CredentialKind::PrivateKey) => format!("tokenbroker key generate {}", self.client),
+            _ => format!("tokenbroker secret set {}", self.client),
+        }
+    }
+}
