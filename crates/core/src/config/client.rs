@@ -1,0 +1,164 @@
+//! `[clients.NAME]`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokenbroker_oauth::{Algorithm, BasicEncoding, RESERVED_PARAMETERS, Scope};
+use url::Url;
+
+use super::errors::Mistake;
+use super::issuer::{Issuers, renew_at};
+use super::merge::Value;
+use super::names::NAME_RULE;
+use super::table::Table;
+use super::values::{choice, text, texts};
+use super::{AssertionAudience, AuthMethod, Client, ClientName, Issuer, Rule, rule};
+
+pub(super) fn read_all(clients: Table<'_, '_>, issuers: &Issuers) -> BTreeMap<ClientName, Arc<Client>> {
+    let read = |(name, table): (String, Table<'_, '_>)| {
+        let client = read(&name, table, issuers)?;
+        Some((client.name.clone(), Arc::new(client)))
+    };
+    clients.named_tables().into_iter().filter_map(read).collect()
+}
+
+fn read(name: &str, mut table: Table<'_, '_>, issuers: &Issuers) -> Option<Client> {
+    let valid_name = ClientName::new(name);
+    if valid_name.is_none() {
+        table.report(Mistake::new("a client can't have this name").with_hint(NAME_RULE));
+    }
+    let client = read_keys(valid_name, &mut table, issuers);
+    table.finish();
+    client
+}
+
+fn read_keys(name: Option<ClientName>, table: &mut Table<'_, '_>, issuers: &Issuers) -> Option<Client> {
+    let issuer = table.require("issuer", "\"NAME\"", |value| issuers.find(value)).flatten();
+    let client_id = table.require("client_id", "\"...\"", client_id);
+    let auth = auth(table);
+    if let (Some(issuer), Some(auth)) = (&issuer, auth) {
+        check_together(table, issuer, client_id.as_deref(), auth);
+    }
+    let own_renew_at = table.read("renew_at", renew_at);
+    table.not_supported_yet(["certificate"]);
+    let scope = table.read("scope", scope);
+    let resource = table.read("resource", resource).unwrap_or_default();
+    let audience = table.read("audience", text);
+    let params = table.table("params").named_values(param);
+    let allow = allow(table);
+    let issuer = issuer?;
+    Some(Client {
+        name: name?,
+        client_id: client_id?,
+        auth: auth?,
+        renew_at: own_renew_at.unwrap_or(issuer.renew_at),
+        issuer,
+        scope,
+        resource,
+        audience,
+        params,
+        allow,
+    })
+}
+
+fn auth(table: &mut Table<'_, '_>) -> Option<AuthMethod> {
+    let methods = [
+        ("client_secret_basic", Some(AuthMethod::ClientSecretBasic)),
+        ("client_secret_post", Some(AuthMethod::ClientSecretPost)),
+        // RS256 is what every server knows.
+        ("private_key_jwt", Some(AuthMethod::PrivateKeyJwt { algorithm: Algorithm::Rs256 })),
+        ("client_secret_jwt", None),
+        ("tls_client_auth", None),
+        ("self_signed_tls_client_auth", None),
+    ];
+    let algorithms = Algorithm::ALL.map(|algorithm| (algorithm.name(), Some(algorithm)));
+    let method = table.require("auth", "\"client_secret_basic\"", choice(&methods));
+    match (method, table.read("assertion_alg", choice(&algorithms))) {
+        (Some(AuthMethod::PrivateKeyJwt { .. }), Some(algorithm)) => {
+            Some(AuthMethod::PrivateKeyJwt { algorithm })
+        }
+        (Some(AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost), Some(_)) => {
+            let mistake = Mistake::new("only clients with auth = \"private_key_jwt\" sign assertions");
+            table.report_at("assertion_alg", mistake.with_hint("remove it, or change `auth`"));
+            method
+        }
+        (method, _) => method,
+    }
+}
+
+/// What is fine by itself and not with the issuer's settings.
+fn check_together(table: &Table<'_, '_>, issuer: &Issuer, client_id: Option<&str>, auth: AuthMethod) {
+    match auth {
+        AuthMethod::PrivateKeyJwt { .. }
+            if issuer.assertion_audience == AssertionAudience::Issuer
+                && issuer.endpoint.issuer().is_none() =>
+        {
+            let mistake =
+                Mistake::new("the audience of assertions is not known: the issuer has no identifier");
+            table.report_at("auth", mistake.with_hint(format!(
+                "add `issuer` to [issuers.{0}], or assertion_audience = \"token-endpoint\" or what the server wants",
+                issuer.name
+            )));
+        }
+        AuthMethod::ClientSecretBasic
+            if issuer.basic_encoding == BasicEncoding::Raw
+                && client_id.is_some_and(|id| id.contains(':')) =>
+        {
+            let mistake = Mistake::new("a raw Basic header can't carry a client ID with a colon");
+            table.report_at(
+                "client_id",
+                mistake.with_hint("use auth = \"client_secret_post\" if the server has it"),
+            );
+        }
+        _ => {}
+    }
+}
+
+/// An empty list is refused: it could mean nobody, or the default, and one reader in two would be wrong.
+fn allow(table: &mut Table<'_, '_>) -> Vec<Rule> {
+    let rules = rule::read_all(table, "allow");
+    if rules.as_ref().is_some_and(Vec::is_empty) {
+        let mistake = Mistake::new("an empty list permits nobody");
+        table.report_at(
+            "allow",
+            mistake.with_hint("without `allow`, root and the daemon's own user have the token"),
+        );
+    }
+    rules.unwrap_or_default()
+}
+
+/// Wider than RFC 6749 appendix A.1, which knows ASCII only: servers are.
+fn client_id(value: Value<'_>) -> Result<String, Mistake> {
+    let client_id = text(value)?;
+    match client_id.chars().any(char::is_control) {
+        true => Err(Mistake::new("a client ID has no control characters")),
+        false => Ok(client_id),
+    }
+}
+
+/// Words in one string, or an array of words.
+fn scope(value: Value<'_>) -> Result<Scope, Mistake> {
+    let parts = texts(value)?;
+    Scope::parse(&parts.join(" ")).map_err(|error| {
+        Mistake::new(error.to_string()).with_hint("leave `scope` out to take the server's default")
+    })
+}
+
+/// Absolute URIs without a fragment (RFC 8707 section 2).
+fn resource(value: Value<'_>) -> Result<Vec<String>, Mistake> {
+    let resources = texts(value)?;
+    let is_absolute = |text: &String| Url::parse(text).is_ok_and(|url| url.fragment().is_none());
+    match resources.iter().all(is_absolute) {
+        true => Ok(resources),
+        false => Err(Mistake::new("expected absolute URIs without a fragment (#...)")),
+    }
+}
+
+fn param(name: &str, value: Value<'_>) -> Result<String, Mistake> {
+    if RESERVED_PARAMETERS.contains(&name) {
+        return Err(
+            Mistake::new("the broker sends this parameter itself").with_hint("remove it from `params`")
+        );
+    }
+    value.to("a string")
+}

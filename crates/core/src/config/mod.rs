@@ -1,0 +1,287 @@
+//! The configuration: what a daemon is told to do, as types that only a valid configuration can become.
+//!
+//! [`parse`] takes the text of the configuration files and gives a [`Config`] or every mistake at once, each
+//! with its place and what to do about it. It reads no file itself: paths are checked for their form and
+//! opened by whoever uses them.
+//!
+//! To add a key: one line where its table is read (`daemon.rs`, `issuer.rs`, `client.rs`, `rule.rs`) and the
+//! field it goes to. Which keys are known follows from what is read.
+
+mod client;
+mod daemon;
+mod duration;
+mod errors;
+mod issuer;
+mod merge;
+mod names;
+mod presets;
+mod rule;
+mod secrets;
+mod source;
+mod table;
+mod values;
+
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokenbroker_oauth as oauth;
+
+pub use self::errors::{ConfigError, ConfigErrors};
+pub use self::names::nearest;
+pub use self::source::Source;
+
+use self::errors::Mistakes;
+use self::source::Place;
+use self::table::Table;
+
+/// Reads the configuration from its files, in the order in which they count.
+///
+/// # Errors
+///
+/// [`ConfigErrors`] with every mistake in them. After a mistake in TOML's own grammar only such mistakes are
+/// reported: what the rest means is anybody's guess.
+pub fn parse(sources: &[Source]) -> Result<Config, ConfigErrors> {
+    let Some(first) = sources.first() else {
+        return Ok(Config::default());
+    };
+    let mistakes = Mistakes::default();
+    let config = merge::read(sources, &mistakes).map(|entries| {
+        let mut root = Table::root(entries, Place::beginning(0, first), &mistakes);
+        let issuers = issuer::read_all(root.table("issuers"));
+        let config = Config {
+            daemon: daemon::read(root.table("daemon")),
+            keystore: daemon::read_keystore(root.table("keystore")),
+            clients: client::read_all(root.table("clients"), &issuers),
+            issuers: issuers.valid(),
+        };
+        root.not_supported_yet(["files"]);
+        root.finish();
+        config
+    });
+    match config {
+        Some(config) if mistakes.is_empty() => Ok(config),
+        _ => Err(mistakes.into_errors()),
+    }
+}
+
+/// A valid configuration. The default one is that of an empty file.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Config {
+    /// `[daemon]`
+    pub daemon: Daemon,
+    /// `[keystore]`
+    pub keystore: KeyStore,
+    /// `[issuers.NAME]`, by name.
+    pub issuers: BTreeMap<String, Arc<Issuer>>,
+    /// `[clients.NAME]`, by name.
+    pub clients: BTreeMap<ClientName, Arc<Client>>,
+}
+
+impl Config {
+    /// The keys that differ in `new` and take effect only when the daemon starts. Administrators are not among
+    /// them: rules can change at any time.
+    pub fn restart_needed(&self, new: &Self) -> Vec<&'static str> {
+        let changes = [
+            ("daemon.socket", self.daemon.socket != new.daemon.socket),
+            ("daemon.state_dir", self.daemon.state_dir != new.daemon.state_dir),
+            ("keystore.store", self.keystore.store != new.keystore.store),
+            ("keystore.key_file", self.keystore.key_file != new.keystore.key_file),
+        ];
+        changes.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
+    }
+}
+
+/// `[daemon]`: where the daemon lives and who administers it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Daemon {
+    /// The socket's path; absolute. `None`: the place of the mode, system or user.
+    pub socket: Option<PathBuf>,
+    /// The state directory; absolute. `None`: the place of the mode, system or user.
+    pub state_dir: Option<PathBuf>,
+    /// Administrators besides root and the daemon's own user.
+    pub admin: Vec<Rule>,
+}
+
+/// `[keystore]`: where credentials rest.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct KeyStore {
+    /// Which key store holds new credentials.
+    pub store: StoreChoice,
+    /// The key of the encrypted file; absolute. `None`: `keystore.key` in the state directory.
+    pub key_file: Option<PathBuf>,
+}
+
+/// Which key store holds new credentials.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StoreChoice {
+    /// Decided at the first write, by what the host has.
+    #[default]
+    Auto,
+    /// The operating system's keyring.
+    OsKeyring,
+    /// A file in the state directory, encrypted.
+    EncryptedFile,
+}
+
+/// `[issuers.NAME]`: an authorization server and how to talk to it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Issuer {
+    /// Its name in the configuration.
+    pub name: String,
+    /// The preset that filled in what the configuration left open.
+    pub preset: Option<&'static str>,
+    /// Where token requests go, or how to find out.
+    pub endpoint: EndpointSource,
+    /// The `aud` of client assertions.
+    pub assertion_audience: AssertionAudience,
+    /// The `typ` header of client assertions.
+    pub assertion_typ: String,
+    /// How client ID and secret are written into a Basic header.
+    pub basic_encoding: oauth::BasicEncoding,
+    /// Certificates to trust instead of the host's.
+    pub ca_file: Option<PathBuf>,
+    /// How long a whole token request may take.
+    pub timeout: Duration,
+    /// How many token requests may be under way at once; at least 1.
+    pub max_in_flight: usize,
+    /// How many token requests may start in a second; 0 means any number.
+    pub max_per_second: u32,
+    /// When a token is renewed, as a fraction of its lifetime: 0.1 to 0.95. A [`Client`] may have its own.
+    pub renew_at: f64,
+    /// The lifetime of a token whose reply does not tell.
+    pub default_lifetime: Duration,
+    /// A longer lifetime is taken for this one.
+    pub max_lifetime: Duration,
+    /// Whether plain HTTP to this host is fine.
+    pub plain_http: oauth::PlainHttp,
+}
+
+/// Where token requests go, or how to find out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndpointSource {
+    /// By discovery, from the issuer's metadata.
+    Discover(oauth::Issuer),
+    /// It is named, and nothing is discovered.
+    Named {
+        /// The token endpoint.
+        endpoint: oauth::Endpoint,
+        /// The issuer identifier, if it is known: the audience of client assertions.
+        issuer: Option<oauth::Issuer>,
+    },
+}
+
+impl EndpointSource {
+    /// The issuer identifier, if it is known.
+    pub fn issuer(&self) -> Option<&oauth::Issuer> {
+        match self {
+            Self::Discover(issuer) => Some(issuer),
+            Self::Named { issuer, .. } => issuer.as_ref(),
+        }
+    }
+}
+
+/// The `aud` of client assertions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AssertionAudience {
+    /// The issuer identifier. For a client with [`AuthMethod::PrivateKeyJwt`] it is known to be there.
+    Issuer,
+    /// The token endpoint's URL.
+    TokenEndpoint,
+    /// Anything else the server wants to see.
+    Other(String),
+}
+
+/// `[clients.NAME]`: a client at an authorization server, what is asked for it and who may have it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Client {
+    /// Its name in the configuration, by which callers ask for it.
+    pub name: ClientName,
+    /// Who issues its tokens.
+    pub issuer: Arc<Issuer>,
+    /// The client ID at the issuer.
+    pub client_id: String,
+    /// How the client authenticates.
+    pub auth: AuthMethod,
+    /// The scope that is asked for; `None`: the server's default.
+    pub scope: Option<oauth::Scope>,
+    /// Resource indicators (RFC 8707): absolute URIs.
+    pub resource: Vec<String>,
+    /// The `audience` parameter some servers know.
+    pub audience: Option<String>,
+    /// Further parameters of the token request. None of them is one that the broker sends itself.
+    pub params: BTreeMap<String, String>,
+    /// When a token is renewed, as a fraction of its lifetime: the client's own or the issuer's.
+    pub renew_at: f64,
+    /// Who may have the token; empty: root and the daemon's own user.
+    pub allow: Vec<Rule>,
+}
+
+/// How a client authenticates, by the IANA names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AuthMethod {
+    /// `client_secret_basic`: a secret in a Basic header.
+    ClientSecretBasic,
+    /// `client_secret_post`: a secret in the body.
+    ClientSecretPost,
+    /// `private_key_jwt`: an assertion signed with the client's private key.
+    PrivateKeyJwt {
+        /// The algorithm of the signature.
+        algorithm: oauth::Algorithm,
+    },
+}
+
+/// The name of a client: 1 to 64 of `A-Z a-z 0-9 . _ -`, the first a letter or a digit.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ClientName(Arc<str>);
+
+impl ClientName {
+    /// The name, if it is one.
+    pub fn new(name: &str) -> Option<Self> {
+        names::is_name(name).then(|| Self(name.into()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Borrow<str> for ClientName {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for ClientName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ClientName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+/// A rule about callers: all its conditions must hold, and it has at least one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    /// The caller's user.
+    pub user: Option<Principal>,
+    /// One of the caller's groups, supplementary ones included.
+    pub group: Option<Principal>,
+}
+
+/// A user or a group.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Principal {
+    /// By name; looked up when needed, since the user database may come up later than the daemon.
+    Name(String),
+    /// By number.
+    Id(u32),
+}

@@ -1,0 +1,313 @@
+//! The steps of one attempt to get a token: a turn at the issuer's gate, the credential, the endpoint, the signature,
+//! the request, the outcome.
+
+use rand::Rng;
+use tokenbroker_oauth::{
+    Assertion, AssertionParts, Authentication, Endpoint, HttpRequest, HttpResponse, TokenRequest,
+    TokenResponse,
+};
+use tokenbroker_secret::{Secret, SecretString};
+
+use super::failure::{Failure, KeyStoreFailure, TransportFailure};
+use super::gate::Turn;
+use super::issuer::DiscoveryFailure;
+use super::token::Issued;
+use super::{Credential, CredentialKind, Effect, Engine, Operation, OperationId, StoredCredential};
+use crate::config::{self, AssertionAudience, AuthMethod};
+use crate::time::{Moment, Now};
+
+/// How far an attempt has come.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// None is under way.
+    Idle,
+    /// It waits for its turn.
+    Queued { urgent: bool },
+    /// The key store was asked for the credential.
+    Loading,
+    /// The credential is there; the issuer is asked where its token endpoint is.
+    Discovering { credential: Credential },
+    /// The key store was asked to sign the assertion.
+    Signing { assertion: Assertion, endpoint: Endpoint, version: String },
+    /// The request was sent.
+    Sending { requested_at: Moment, version: String },
+}
+
+impl Stage {
+    /// Whether it holds one of the places at the issuer's gate.
+    fn is_past_the_gate(&self) -> bool {
+        !matches!(self, Self::Idle | Self::Queued { .. })
+    }
+
+    fn is_sent(&self) -> bool {
+        matches!(self, Self::Sending { .. })
+    }
+}
+
+impl Engine {
+    /// Queues a token key at its issuer's gate, and lets in whom it can.
+    pub(super) fn queue(&mut self, now: Now, handle: u64, urgent: bool) {
+        let Some(issuer) = self.issuer_of(handle) else { return };
+        if let Some(state) = self.issuers.get_mut(&issuer) {
+            state.gate.queue(handle, urgent);
+        }
+        self.open_gate(now, &issuer);
+    }
+
+    /// Starts the attempts whose turn it is.
+    pub(super) fn open_gate(&mut self, now: Now, issuer: &str) {
+        while let Some(state) = self.issuers.get_mut(issuer) {
+            if state.is_being_discovered() {
+                // Those let in now would pile up and send their requests all at once.
+                return;
+            }
+            let tokens = &self.tokens;
+            let is_waiting =
+                |handle| tokens.get(&handle).is_some_and(|token| matches!(token.stage, Stage::Queued { .. }));
+            match state.gate.next(now.boot, is_waiting) {
+                Turn::Now(handle) => self.load_credential(handle),
+                Turn::Later(opens) => return self.open_gate_later(issuer, opens),
+                Turn::None => return,
+            }
+        }
+    }
+
+    fn load_credential(&mut self, handle: u64) {
+        let operation = self.next_operation(Operation::Token(handle));
+        let Some(token) = self.tokens.get_mut(&handle) else { return };
+        token.stage = Stage::Loading;
+        let client = token.client.clone();
+        self.effects.push_back(Effect::LoadCredential { operation, client });
+    }
+
+    pub(super) fn credential_loaded(
+        &mut self,
+        now: Now,
+        operation: OperationId,
+        result: Result<Option<Credential>, KeyStoreFailure>,
+    ) {
+        let Some(Operation::Token(handle)) = self.operations.remove(&operation) else { return };
+        let Some(client) = self.client_of(handle).cloned() else { return };
+        let credential = match result {
+            Ok(Some(credential)) => credential,
+            // Removed behind the broker's back.
+            Ok(None) => return self.credentials_removed(now, &client.name),
+            Err(failure) => return self.fail(now, handle, Failure::from(failure)),
+        };
+        if let Some(state) = self.clients.get_mut(&client.name) {
+            state.credential = Some(credential.stored(&client));
+        }
+        match self.endpoint_of(now, &client.issuer) {
+            Some(Ok(endpoint)) => self.authenticate(now, handle, &client, endpoint, credential),
+            Some(Err(failed)) => self.share_discovery_failure(now, handle, &failed),
+            None => {
+                if let Some(token) = self.tokens.get_mut(&handle) {
+                    token.stage = Stage::Discovering { credential };
+                }
+            }
+        }
+    }
+
+    /// The issuer's token endpoint is known now: the attempts that waited for it go on.
+    pub(super) fn discovered(&mut self, now: Now, issuer: &str, endpoint: &Endpoint) {
+        for handle in self.tokens_of(issuer, |stage| matches!(stage, Stage::Discovering { .. })) {
+            let Some(client) = self.client_of(handle).cloned() else { continue };
+            let Some(token) = self.tokens.get_mut(&handle) else { continue };
+            if let Stage::Discovering { credential } = std::mem::replace(&mut token.stage, Stage::Loading) {
+                self.authenticate(now, handle, &client, endpoint.clone(), credential);
+            }
+        }
+        self.open_gate(now, issuer);
+    }
+
+    /// The issuer's token endpoint could not be found: the attempts that waited for it share the failure, and so do
+    /// those still queued, who would only ask the key store in vain.
+    pub(super) fn not_discovered(&mut self, now: Now, issuer: &str, failed: &DiscoveryFailure) {
+        for handle in self.tokens_of(issuer, |stage| matches!(stage, Stage::Queued { .. })) {
+            self.share_discovery_failure(now, handle, failed);
+        }
+        for handle in self.tokens_of(issuer, |stage| matches!(stage, Stage::Discovering { .. })) {
+            self.share_discovery_failure(now, handle, failed);
+        }
+    }
+
+    /// An attempt that got no further than discovery is tried again when discovery is.
+    fn share_discovery_failure(&mut self, now: Now, handle: u64, failed: &DiscoveryFailure) {
+        self.leave_gate(now, handle);
+        self.try_again(now, handle, failed.failure.clone(), now.boot.until(failed.until));
+    }
+
+    fn tokens_of(&self, issuer: &str, is_meant: impl Fn(&Stage) -> bool) -> Vec<u64> {
+        let is_issuers = |handle| self.client_of(handle).is_some_and(|client| client.issuer.name == issuer);
+        let tokens = self.tokens.iter().filter(|(_, token)| is_meant(&token.stage));
+        tokens.map(|(handle, _)| *handle).filter(|handle| is_issuers(*handle)).collect()
+    }
+
+    fn authenticate(
+        &mut self,
+        now: Now,
+        handle: u64,
+        client: &config::Client,
+        endpoint: Endpoint,
+        credential: Credential,
+    ) {
+        let request = token_request(client, &endpoint);
+        let (request, version) = match (client.auth, credential) {
+            (AuthMethod::ClientSecretBasic, Credential::Secret { version, secret }) => {
+                let encoding = client.issuer.basic_encoding;
+                (request.authenticate(Authentication::SecretBasic { secret: &secret, encoding }), version)
+            }
+            (AuthMethod::ClientSecretPost, Credential::Secret { version, secret }) => {
+                (request.authenticate(Authentication::SecretPost { secret: &secret }), version)
+            }
+            (AuthMethod::PrivateKeyJwt { algorithm }, Credential::Key { version, kid }) => {
+                let audience = match &client.issuer.assertion_audience {
+                    AssertionAudience::Issuer => {
+                        client.issuer.endpoint.issuer().map_or(endpoint.as_str(), |issuer| issuer.as_str())
+                    }
+                    AssertionAudience::TokenEndpoint => endpoint.as_str(),
+                    AssertionAudience::Other(audience) => audience,
+                };
+                let assertion = Assertion::new(&AssertionParts {
+                    client_id: &client.client_id,
+                    audience,
+                    algorithm,
+                    kid: Some(&kid),
+                    typ: &client.issuer.assertion_typ,
+                    jti: self.random.random(),
+                    issued_at: now.unix,
+                });
+                let input = Secret::from(assertion.signing_input().as_bytes());
+                let operation = self.next_operation(Operation::Token(handle));
+                self.effects.push_back(Effect::Sign {
+                    operation,
+                    client: client.name.clone(),
+                    version: version.clone(),
+                    algorithm,
+                    input,
+                });
+                if let Some(token) = self.tokens.get_mut(&handle) {
+                    token.stage = Stage::Signing { assertion, endpoint, version };
+                }
+                return;
+            }
+            _ => return self.fail(now, handle, Failure::other_credential(client)),
+        };
+        self.send(now, handle, client, request, version);
+    }
+
+    pub(super) fn signed(
+        &mut self,
+        now: Now,
+        operation: OperationId,
+        result: Result<Vec<u8>, KeyStoreFailure>,
+    ) {
+        let Some(Operation::Token(handle)) = self.operations.remove(&operation) else { return };
+        let Some(client) = self.client_of(handle).cloned() else { return };
+        let signature = match result {
+            Ok(signature) => signature,
+            Err(failure) => return self.fail(now, handle, Failure::from(failure)),
+        };
+        let Some(token) = self.tokens.get_mut(&handle) else { return };
+        let Stage::Signing { assertion, endpoint, version } =
+            std::mem::replace(&mut token.stage, Stage::Loading)
+        else {
+            return;
+        };
+        let assertion: SecretString = assertion.with_signature(&signature);
+        let request = token_request(&client, &endpoint).authenticate(Authentication::Assertion(&assertion));
+        self.send(now, handle, &client, request, version);
+    }
+
+    fn send(
+        &mut self,
+        now: Now,
+        handle: u64,
+        client: &config::Client,
+        request: HttpRequest,
+        version: String,
+    ) {
+        let operation = self.next_operation(Operation::Token(handle));
+        let Some(token) = self.tokens.get_mut(&handle) else { return };
+        token.stage = Stage::Sending { requested_at: now.boot, version };
+        token.token_requests += 1;
+        self.effects.push_back(Effect::Send { operation, issuer: client.issuer.clone(), request });
+    }
+
+    pub(super) fn token_responded(
+        &mut self,
+        now: Now,
+        handle: u64,
+        result: Result<HttpResponse, TransportFailure>,
+    ) {
+        let Some(client) = self.client_of(handle).cloned() else { return };
+        let Some(token) = self.tokens.get_mut(&handle) else { return };
+        let Stage::Sending { requested_at, ref version } = token.stage else { return };
+        let version = version.clone();
+        let response = match result {
+            Ok(response) => response,
+            Err(failure) => {
+                return self.fail(now, handle, Failure::transport(failure, client.issuer.timeout));
+            }
+        };
+        match TokenResponse::parse(&response, client.scope.as_ref()) {
+            Ok(reply) => {
+                if let Some(state) = self.clients.get_mut(&client.name) {
+                    state.accepted = Some(version);
+                }
+                self.leave_gate(now, handle);
+                self.issued(now, handle, Issued::new(reply, requested_at));
+            }
+            Err(error) => self.fail(now, handle, Failure::token(&error, &client, now.unix)),
+        }
+    }
+
+    fn fail(&mut self, now: Now, handle: u64, failure: Failure) {
+        self.leave_gate(now, handle);
+        self.attempt_failed(now, handle, failure);
+    }
+
+    /// Ends the attempt under way without an outcome, if there is one; what comes of it later is ignored.
+    pub(super) fn abandon_attempt(&mut self, now: Now, handle: u64) {
+        self.operations.retain(|_, operation| *operation != Operation::Token(handle));
+        self.leave_gate(now, handle);
+        if let Some(token) = self.tokens.get_mut(&handle) {
+            token.again = false;
+        }
+    }
+
+    /// Gives the place at the gate back, and lets the next one in.
+    fn leave_gate(&mut self, now: Now, handle: u64) {
+        let Some(token) = self.tokens.get_mut(&handle) else { return };
+        let stage = std::mem::replace(&mut token.stage, Stage::Idle);
+        if !stage.is_past_the_gate() {
+            return;
+        }
+        let Some(issuer) = self.issuer_of(handle) else { return };
+        if let Some(state) = self.issuers.get_mut(&issuer) {
+            state.gate.done(stage.is_sent());
+        }
+        self.open_gate(now, &issuer);
+    }
+}
+
+impl Credential {
+    fn stored(&self, client: &config::Client) -> StoredCredential {
+        let (version, kind) = match self {
+            Self::Secret { version, .. } => (version, CredentialKind::Secret),
+            Self::Key { version, .. } => (version, CredentialKind::PrivateKey),
+        };
+        StoredCredential { client: client.name.clone(), version: version.clone(), kind }
+    }
+}
+
+fn token_request<'a>(client: &'a config::Client, endpoint: &'a Endpoint) -> TokenRequest<'a> {
+    TokenRequest {
+        endpoint,
+        client_id: &client.client_id,
+        scope: client.scope.as_ref(),
+        resource: &client.resource,
+        audience: client.audience.as_deref(),
+        params: &client.params,
+    }
+}

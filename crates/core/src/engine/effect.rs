@@ -1,0 +1,141 @@
+//! What the engine wants done.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokenbroker_oauth::{Algorithm, HttpRequest, Scope};
+use tokenbroker_secret::Secret;
+
+use super::{Failure, OperationId, WaiterId};
+use crate::config::{self, ClientName};
+use crate::slots::Published;
+use crate::time::Moment;
+
+/// What is to be done outside.
+#[derive(Debug)]
+pub enum Effect {
+    /// Ask the key store which credentials it holds; [`Event::Inventory`](super::Event::Inventory) answers.
+    ListCredentials,
+    /// Ask the key store for a client's current credential; [`Event::Credential`](super::Event::Credential) answers.
+    LoadCredential {
+        /// To be carried back.
+        operation: OperationId,
+        /// Whose.
+        client: ClientName,
+    },
+    /// Sign with a key of the key store; [`Event::Signed`](super::Event::Signed) answers.
+    Sign {
+        /// To be carried back.
+        operation: OperationId,
+        /// Whose key.
+        client: ClientName,
+        /// Which version of it.
+        version: String,
+        /// How.
+        algorithm: Algorithm,
+        /// What.
+        input: Secret,
+    },
+    /// Send an HTTP request, give it up after the issuer's timeout; [`Event::Response`](super::Event::Response) answers.
+    Send {
+        /// To be carried back.
+        operation: OperationId,
+        /// Whose CA, timeout and connections to use.
+        issuer: Arc<config::Issuer>,
+        /// What to send.
+        request: HttpRequest,
+    },
+    /// Answer a caller; each is answered once.
+    Answer {
+        /// Whom.
+        waiter: WaiterId,
+        /// With what.
+        answer: Result<Granted, Refusal>,
+    },
+    /// Tell the operator.
+    Note(Note),
+}
+
+/// A token for a caller.
+#[derive(Debug, Clone)]
+pub struct Granted {
+    /// Names the token key.
+    pub handle: u64,
+    /// The token.
+    pub token: Arc<Published>,
+    /// Whether it lives as long as was asked.
+    pub min_ttl_met: bool,
+}
+
+/// No token for a caller.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// What kind of refusal it is.
+    pub reason: Reason,
+    /// What happened, in words.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// When the broker itself tries again.
+    pub next_try: Option<Moment>,
+}
+
+/// Why a caller gets no token.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// None now, but that may change by itself.
+    NoToken,
+    /// None until somebody changes something.
+    Blocked,
+    /// The client is not configured (any more).
+    UnknownClient,
+}
+
+/// Something that an operator may want to read in the log.
+#[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
+pub enum Note {
+    /// A new token.
+    Issued {
+        /// Whose.
+        client: ClientName,
+        /// Which.
+        generation: u64,
+        /// How long it lives.
+        lifetime: Duration,
+        /// The reply named no lifetime, so the configured default was assumed.
+        assumed: bool,
+        /// The server granted less than was asked.
+        narrowed_to: Option<Scope>,
+    },
+    /// A token request that failed.
+    Failed {
+        /// Whose.
+        client: ClientName,
+        /// How.
+        failure: Failure,
+        /// When it is tried again, from now.
+        next_try_in: Duration,
+        /// Whether callers still get an unexpired token.
+        still_served: bool,
+    },
+    /// A client's tokens were dropped because its credential is gone.
+    CredentialGone {
+        /// Whose.
+        client: ClientName,
+    },
+    /// The key store could not be asked.
+    KeyStoreUnavailable {
+        /// Why.
+        failure: Failure,
+        /// When it is asked again, from now.
+        next_try_in: Duration,
+    },
+    /// Where an issuer's token endpoint is.
+    Discovered {
+        /// The issuer's name.
+        issuer: Arc<str>,
+        /// The endpoint.
+        endpoint: String,
+    },
+}

@@ -1,0 +1,210 @@
+//! What went wrong, in an operator's words.
+
+use std::time::Duration;
+
+use tokenbroker_oauth::{Class, ErrorCode, MetadataError, TokenError, TokenErrorKind, TokenResponse};
+
+use super::token::Issued;
+use crate::config::{self, AuthMethod};
+use crate::time::Moment;
+
+/// A failed attempt: a code for programs, words for people, and the class that decides when it is tried again.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Failure {
+    /// The RFC 6749 error code, or `network`, `timeout`, `tls`, `http`, `malformed`, `key_store`, `no_credential`.
+    pub code: &'static str,
+    /// What kind of failure it is.
+    pub class: Class,
+    /// What happened.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The server asked to wait this long.
+    pub retry_after: Option<Duration>,
+}
+
+/// The key store could not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyStoreFailure {
+    /// What happened.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// There is no response to an HTTP request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TransportFailure {
+    /// What kind of failure it is.
+    pub kind: TransportKind,
+    /// What happened; without URLs, which may hold what is not everybody's business.
+    pub message: String,
+}
+
+/// Where it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TransportKind {
+    /// Resolving, connecting, sending or receiving.
+    Network,
+    /// The whole exchange took longer than the issuer's `timeout`.
+    Timeout,
+    /// The TLS handshake; most often a certificate that is not trusted.
+    Tls,
+    /// The response is too long, or not HTTP.
+    Malformed,
+}
+
+impl Failure {
+    /// Whether there is no use in waiting: somebody must change something first.
+    pub(super) fn blocks(&self) -> bool {
+        self.class != Class::Transient
+    }
+
+    pub(super) fn no_credential(client: &config::Client) -> Self {
+        let name = &client.name;
+        let hint = match client.auth {
+            AuthMethod::PrivateKeyJwt { algorithm } => {
+                format!("generate a key with `tokenbroker key generate {name} --alg {}`", algorithm.name())
+            }
+            AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => {
+                format!("store the secret with `tokenbroker secret set {name}`")
+            }
+        };
+        Self {
+            code: "no_credential",
+            class: Class::Credential,
+            message: format!("there is no credential for client {name} in the key store"),
+            hint: Some(hint),
+            retry_after: None,
+        }
+    }
+
+    /// The client has a credential that its authentication method has no use for.
+    pub(super) fn other_credential(client: &config::Client) -> Self {
+        let (has, needs) = match client.auth {
+            AuthMethod::PrivateKeyJwt { .. } => ("a secret", "a private key"),
+            AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => ("a private key", "a secret"),
+        };
+        let message = format!("the key store holds {has} for client {}, which needs {needs}", client.name);
+        Self { message, ..Self::no_credential(client) }
+    }
+
+    pub(super) fn transport(failure: TransportFailure, timeout: Duration) -> Self {
+        let (code, hint) = match failure.kind {
+            TransportKind::Network => ("network", None),
+            TransportKind::Timeout => {
+                ("timeout", Some(format!("the issuer's timeout is {} s", timeout.as_secs_f32())))
+            }
+            TransportKind::Tls => (
+                "tls",
+                Some(
+                    "if the server has a private CA, name its certificate as ca_file of the issuer"
+                        .to_owned(),
+                ),
+            ),
+            TransportKind::Malformed => ("malformed", None),
+        };
+        Self { code, class: Class::Transient, message: failure.message, hint, retry_after: None }
+    }
+
+    /// A reply took longer than the token in it lives.
+    pub(super) fn late_reply() -> Self {
+        Self {
+            code: "timeout",
+            class: Class::Transient,
+            message: "the token had expired before the reply with it arrived".into(),
+            hint: None,
+            retry_after: None,
+        }
+    }
+
+    pub(super) fn token(error: &TokenError, client: &config::Client, unix: u64) -> Self {
+        Self {
+            code: error.code(),
+            class: error.class(),
+            message: error.to_string(),
+            hint: hint_for(error, client),
+            retry_after: error.retry_after.map(|retry_after| retry_after.delay(unix)),
+        }
+    }
+
+    pub(super) fn metadata(error: &MetadataError, issuer: &config::Issuer, unix: u64) -> Self {
+        let name = &issuer.name;
+        Self {
+            code: error.code(),
+            class: error.class(),
+            message: format!("discovery of issuer {name} failed: {error}"),
+            hint: Some(format!("check `issuer` of [issuers.{name}], or name its token_endpoint there")),
+            retry_after: error.retry_after().map(|retry_after| retry_after.delay(unix)),
+        }
+    }
+}
+
+impl From<KeyStoreFailure> for Failure {
+    fn from(failure: KeyStoreFailure) -> Self {
+        Self {
+            code: "key_store",
+            class: Class::Transient,
+            message: failure.message,
+            hint: failure.hint,
+            retry_after: None,
+        }
+    }
+}
+
+impl Issued {
+    pub(super) fn new(reply: TokenResponse, requested_at: Moment) -> Self {
+        Self {
+            access_token: reply.access_token,
+            lifetime: reply.lifetime,
+            scope: reply.scope,
+            narrowed: reply.narrowed,
+            requested_at,
+        }
+    }
+}
+
+fn hint_for(error: &TokenError, client: &config::Client) -> Option<String> {
+    let name = &client.name;
+    let code = match &error.kind {
+        TokenErrorKind::OAuth(code) => *code,
+        TokenErrorKind::Refused { .. } => ErrorCode::InvalidClient,
+        TokenErrorKind::Http { .. } | TokenErrorKind::Malformed(_) => return None,
+    };
+    let hint = match code {
+        ErrorCode::InvalidClient => match client.auth {
+            AuthMethod::PrivateKeyJwt { .. } => format!(
+                "check client_id, and that the public key (`tokenbroker key public {name}`) is registered with the \
+                 authorization server; if it is, the server may want another assertion_audience"
+            ),
+            AuthMethod::ClientSecretBasic => format!(
+                "check client_id, and set the secret again with `tokenbroker secret set {name}`; if both are right, \
+                 try basic_encoding = \"raw\" for the issuer, or auth = \"client_secret_post\""
+            ),
+            AuthMethod::ClientSecretPost => {
+                format!("check client_id, and set the secret again with `tokenbroker secret set {name}`")
+            }
+        },
+        ErrorCode::InvalidScope => format!("check scope of [clients.{name}]"),
+        ErrorCode::InvalidTarget => format!("check resource and audience of [clients.{name}]"),
+        ErrorCode::UnauthorizedClient | ErrorCode::UnsupportedGrantType | ErrorCode::AccessDenied => {
+            "the authorization server must allow this client the client credentials grant".to_owned()
+        }
+        ErrorCode::UseDpopNonce => "DPoP is not supported yet".to_owned(),
+        ErrorCode::InvalidRequest | ErrorCode::InvalidGrant | ErrorCode::Unknown => {
+            format!("compare [clients.{name}] with what the authorization server expects")
+        }
+        ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable => return None,
+    };
+    Some(with_environment_hint(hint, client))
+}
+
+/// A mix-up that is common enough to be worth a hint wherever a client is refused.
+fn with_environment_hint(hint: String, client: &config::Client) -> String {
+    match client.issuer.preset {
+        Some("signaturgruppen" | "signaturgruppen-pp") => {
+            format!("{hint}; client IDs of pre-production and production are not interchangeable")
+        }
+        _ => hint,
+    }
+}

@@ -1,0 +1,168 @@
+//! The state machine of all tokens: events and `now` go in, effects and the next deadline come out.
+//!
+//! A driver feeds [`Engine::handle`] with what happened, calls [`Engine::handle_timeout`] when
+//! [`Engine::poll_timeout`] has passed, and after either carries out what [`Engine::poll_effect`] gives, until it
+//! gives nothing more. Each effect that asks for something names the event that answers it. The engine never
+//! waits: a hung server, key store or caller is a deadline like any other.
+//!
+//! - `event`, `effect`: what goes in and what comes out
+//! - `clients`: what comes and goes with the configuration, and what is known of credentials
+//! - `token`: the renewal clock and the current token of one token key
+//! - `waiting`: the callers that wait for it, and what they are answered
+//! - `attempt`: the steps of one token request, from the credential to the outcome
+//! - `issuer`: where an issuer's token endpoint is, and its budget (`gate`)
+//! - `retry`: when to try again
+//! - `failure`: what went wrong, in an operator's words
+
+mod attempt;
+mod clients;
+mod effect;
+mod event;
+mod failure;
+mod gate;
+mod issuer;
+mod retry;
+mod status;
+mod timers;
+mod token;
+mod waiting;
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+pub use self::effect::{Effect, Granted, Note, Reason, Refusal};
+pub use self::event::{Credential, CredentialKind, Event, StoredCredential};
+pub use self::failure::{Failure, KeyStoreFailure, TransportFailure, TransportKind};
+pub use self::status::{ClientStatus, State};
+
+use self::clients::{ClientState, Inventory};
+use self::issuer::IssuerState;
+use self::timers::{Due, Timers};
+use self::token::TokenState;
+use self::waiting::{Waiter, Want};
+use crate::config::{ClientName, Config};
+use crate::slots::Slots;
+use crate::time::{Moment, Now};
+
+/// Names a waiting caller; chosen by the driver, never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WaiterId(pub u64);
+
+/// Names something under way outside of the engine; chosen by the engine, never used twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OperationId(u64);
+
+/// The state of every token; see the [module](self).
+#[derive(Debug)]
+pub struct Engine {
+    issuers: BTreeMap<Arc<str>, IssuerState>,
+    clients: BTreeMap<ClientName, ClientState>,
+    tokens: BTreeMap<u64, TokenState>,
+    waiters: HashMap<WaiterId, Waiter>,
+    operations: HashMap<OperationId, Operation>,
+    inventory: Inventory,
+    timers: Timers,
+    effects: VecDeque<Effect>,
+    slots: Arc<Slots>,
+    random: StdRng,
+    last_handle: u64,
+    last_operation: u64,
+}
+
+/// Whom the outcome of something under way concerns.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Operation {
+    Token(u64),
+    Discovery(Arc<str>),
+}
+
+impl Engine {
+    /// Starts with nothing fetched: the first effects ask the key store what there is.
+    ///
+    /// All jitter and every `jti` is drawn from `seed`; the daemon takes it from the operating system.
+    pub fn new(config: &Config, seed: [u8; 32], now: Now) -> Self {
+        let mut engine = Self {
+            issuers: BTreeMap::new(),
+            clients: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            waiters: HashMap::new(),
+            operations: HashMap::new(),
+            inventory: Inventory::default(),
+            timers: Timers::default(),
+            effects: VecDeque::new(),
+            slots: Arc::default(),
+            random: StdRng::from_seed(seed),
+            last_handle: 0,
+            last_operation: 0,
+        };
+        engine.configure(config, now);
+        engine.effects.push_back(Effect::ListCredentials);
+        engine
+    }
+
+    /// Where the tokens are published.
+    pub fn slots(&self) -> &Arc<Slots> {
+        &self.slots
+    }
+
+    /// Takes in what happened.
+    pub fn handle(&mut self, now: Now, event: Event) {
+        match event {
+            Event::Inventory(result) => self.inventory_taken(now, result),
+            Event::Credential { operation, result } => self.credential_loaded(now, operation, result),
+            Event::Signed { operation, result } => self.signed(now, operation, result),
+            Event::Response { operation, result } => match self.operations.remove(&operation) {
+                Some(Operation::Token(token)) => self.token_responded(now, token, result),
+                Some(Operation::Discovery(issuer)) => {
+                    self.metadata_responded(now, &issuer, operation, result)
+                }
+                None => {} // of something that was given up meanwhile
+            },
+            Event::Get { waiter, client, min_ttl, deadline } => {
+                self.wait(now, waiter, &client, Want::Token { min_ttl }, deadline);
+            }
+            Event::Renew { waiter, client, deadline } => {
+                self.wait(now, waiter, &client, Want::Renewal, deadline);
+            }
+            Event::Gone(waiter) => drop(self.remove_waiter(waiter)),
+            Event::CredentialStored(credential) => self.credential_stored(now, credential),
+            Event::CredentialsRemoved(client) => self.credentials_removed(now, &client),
+            Event::Configured(config) => self.configure(&config, now),
+        }
+    }
+
+    /// When [`handle_timeout`](Self::handle_timeout) is due.
+    pub fn poll_timeout(&self) -> Option<Moment> {
+        self.timers.earliest()
+    }
+
+    /// Does what is due by now.
+    pub fn handle_timeout(&mut self, now: Now) {
+        while let Some(due) = self.timers.pop(now.boot) {
+            match due {
+                Due::Token(token) => self.token_due(now, token),
+                Due::Waiter(waiter) => self.give_up_waiting(now, waiter),
+                Due::Issuer(issuer) => self.gate_opens(now, &issuer),
+                Due::Inventory => self.effects.push_back(Effect::ListCredentials),
+            }
+        }
+    }
+
+    /// What is to be done next.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    fn next_operation(&mut self, operation: Operation) -> OperationId {
+        self.last_operation += 1;
+        let id = OperationId(self.last_operation);
+        self.operations.insert(id, operation);
+        id
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,47 @@
+//! The deadlines of everything the engine waits for, earliest first.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::WaiterId;
+use crate::time::Moment;
+
+/// What is due.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Due {
+    /// A token key is to be renewed, or tried again.
+    Token(u64),
+    /// A caller waits no longer.
+    Waiter(WaiterId),
+    /// An issuer's pace lets the next request start.
+    Issuer(Arc<str>),
+    /// The key store is asked again.
+    Inventory,
+}
+
+/// A set of deadlines. Each is named in full when it is removed, so that none outlives its reason.
+#[derive(Debug, Default)]
+pub(crate) struct Timers(BTreeSet<(Moment, Due)>);
+
+impl Timers {
+    pub(crate) fn add(&mut self, at: Moment, due: Due) {
+        self.0.insert((at, due));
+    }
+
+    pub(crate) fn remove(&mut self, at: Moment, due: Due) {
+        self.0.remove(&(at, due));
+    }
+
+    /// The earliest deadline.
+    pub(crate) fn earliest(&self) -> Option<Moment> {
+        self.0.first().map(|(at, _)| *at)
+    }
+
+    /// Takes the earliest if it is due.
+    pub(crate) fn pop(&mut self, now: Moment) -> Option<Due> {
+        if self.earliest()? > now {
+            return None;
+        }
+        self.0.pop_first().map(|(_, due)| due)
+    }
+}

@@ -1,0 +1,20 @@
+//! The configuration as its author meets it: what is taken, what is refused, and in which words.
+
+mod mistakes;
+mod secrets;
+mod valid;
+
+use tokenbroker_core::config::{Config, ConfigErrors, Source, parse};
+
+const ISSUER: &str = "[issuers.as]\nissuer = \"https://as.example\"\n";
+
+/// Files by name.
+fn parse_files(files: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
+    let source = |(path, text): &(&str, &str)| Source { path: path.into(), text: (*text).into() };
+    parse(&files.iter().map(source).collect::<Vec<_>>())
+}
+
+/// One file, `c.toml`.
+fn parse_text(text: &str) -> Result<Config, ConfigErrors> {
+    parse_files(&[("c.toml", text)])
+}
