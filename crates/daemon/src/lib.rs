@@ -1,1 +1,64 @@
-//! stub
+//! The daemon: drivers around `tokenbroker-core`, and the order in which everything starts and ends.
+//!
+//! Three kinds of thread: the event loop with HTTP and signals (`event_loop`), callers (`sessions`), and the key
+//! store (`key_store`). The decisions are in `tokenbroker-core`; nothing here knows when a token is due.
+
+mod access;
+mod clock;
+mod configuration;
+mod convert;
+mod event_loop;
+mod http;
+mod key_store;
+mod log;
+mod logging;
+mod options;
+mod places;
+mod sessions;
+mod shared;
+mod startup;
+mod systemd;
+
+use std::process::ExitCode;
+
+pub use self::options::Options;
+use self::startup::StartError;
+
+/// EX_CONFIG of sysexits.h: the service manager should not try again.
+const CONFIGURATION_REFUSED: u8 = 78;
+
+/// Runs the daemon to its end, and says how the process exits: 0 after SIGTERM, 78 if the configuration is refused,
+/// 1 otherwise.
+pub fn run(options: &Options) -> ExitCode {
+    logging::init();
+    let outcome =
+        if options.check_config { startup::check(options) } else { startup::start(options).and_then(serve) };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            if let Some(hint) = error.hint() {
+                eprintln!("hint: {hint}");
+            }
+            match error {
+                StartError::Configuration(_) => ExitCode::from(CONFIGURATION_REFUSED),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+/// Serves until a signal ends it, then lets callers finish.
+fn serve(daemon: startup::Daemon) -> Result<(), StartError> {
+    let startup::Daemon { event_loop_runtime, event_loop, signals, ipc, shared, lock } = daemon;
+    systemd::ready();
+    tracing::info!("ready");
+    let outcome = event_loop_runtime.run(event_loop, signals);
+    systemd::stopping();
+    tracing::info!("shutting down");
+    shared.stopping.cancel();
+    let sessions_panicked = ipc.join().is_err();
+    drop(lock);
+    outcome.map_err(StartError::io("the event loop failed"))?;
+    if sessions_panicked { Err(StartError::Panicked) } else { Ok(()) }
+}

@@ -1,0 +1,114 @@
+//! Finds and reads the configuration files, and checks what they name.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use tokenbroker_core::config::{self, Config, Source};
+use tokenbroker_ipc::{PathError, check_file};
+
+use crate::http::read_ca_file;
+use crate::places::Places;
+use crate::startup::with_source;
+
+/// Which files make the configuration: one that was named, or those in the default place.
+#[derive(Debug, Clone)]
+pub(crate) enum Files {
+    /// This file alone.
+    Named(PathBuf),
+    /// `config.toml` and `conf.d`.
+    In(Places),
+}
+
+impl Files {
+    /// Reads and validates all of it.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with it, in words.
+    pub(crate) fn read(&self) -> Result<Config, Refused> {
+        let paths = match self {
+            Self::Named(path) => vec![path.clone()],
+            Self::In(places) => {
+                let unlisted = |error| Refused::unreadable(&places.config_dir.join("conf.d"), &error);
+                places.config_files().map_err(unlisted)?
+            }
+        };
+        let mut sources = Vec::new();
+        let mut refused = Refused::default();
+        for path in paths {
+            match read(&path) {
+                Ok(text) => sources.push(Source { path, text }),
+                Err(problem) => refused.problems.push(problem),
+            }
+        }
+        if refused.problems.is_empty() {
+            match config::parse(&sources) {
+                Ok(config) => {
+                    refused.problems.extend(unusable_ca_files(&config));
+                    if refused.problems.is_empty() {
+                        return Ok(config);
+                    }
+                }
+                Err(errors) => refused.problems.extend(errors.0.iter().map(ToString::to_string)),
+            }
+        }
+        Err(refused)
+    }
+}
+
+fn read(path: &Path) -> Result<String, String> {
+    if let Err(error) = check_file(path) {
+        return Err(Refused::unsafe_path(&error));
+    }
+    std::fs::read_to_string(path).map_err(|error| Refused::words(path, &error))
+}
+
+fn unusable_ca_files(config: &Config) -> impl Iterator<Item = String> {
+    config.issuers.values().filter_map(|issuer| {
+        let file = issuer.ca_file.as_ref()?;
+        let problem = read_ca_file(file).err()?;
+        Some(format!("{}: {problem}\nhint: it is the ca_file of [issuers.{}]", file.display(), issuer.name))
+    })
+}
+
+/// A configuration that is refused, with everything that is wrong with it.
+#[derive(Debug, Default)]
+pub(crate) struct Refused {
+    problems: Vec<String>,
+}
+
+impl Refused {
+    fn unreadable(path: &Path, error: &io::Error) -> Self {
+        Self { problems: vec![Self::words(path, error)] }
+    }
+
+    fn unsafe_path(error: &PathError) -> String {
+        match error.hint() {
+            Some(hint) => format!("{}\nhint: {hint}", with_source(error)),
+            None => with_source(error),
+        }
+    }
+
+    fn words(path: &Path, error: &io::Error) -> String {
+        let path = path.display();
+        match error.kind() {
+            io::ErrorKind::NotFound => {
+                format!("{path}: there is no such file\nhint: write one, or name another with --config FILE")
+            }
+            _ => format!("{path}: {error}"),
+        }
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Refused {}

@@ -1,0 +1,164 @@
+//! From the daemon's own types to the wire's, and between those of the crates it joins. Every match is exhaustive: a
+//! new variant on one side does not compile until the other side has words for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokenbroker_core::config::ClientName;
+use tokenbroker_core::engine::{self, ClientStatus, Reason, Refusal, State};
+use tokenbroker_core::slots::Published;
+use tokenbroker_core::time::Moment;
+use tokenbroker_keystore as keystore;
+use tokenbroker_oauth as oauth;
+use tokenbroker_protocol as wire;
+
+use crate::clock;
+
+/// A token as the caller gets it.
+pub(crate) fn token(token: &Arc<Published>, min_ttl_met: bool, handle: u64, now: Moment) -> wire::Token {
+    let expires_in = now.until(token.expires);
+    wire::Token {
+        access_token: token.access_token.secret().clone(),
+        token_type: "Bearer".into(),
+        expires_in_ms: milliseconds(expires_in),
+        expires_at_ms: milliseconds(clock::since_epoch() + expires_in),
+        scope: token.scope.clone(),
+        generation: token.generation,
+        min_ttl_met,
+        handle,
+    }
+}
+
+/// Why there is no token, as the caller reads it.
+pub(crate) fn refusal(refusal: Refusal, now: Moment) -> wire::Failure {
+    let code = match refusal.reason {
+        Reason::NoToken => wire::FailureCode::NoToken,
+        Reason::Blocked => wire::FailureCode::Blocked,
+        Reason::UnknownClient => wire::FailureCode::Denied,
+    };
+    wire::Failure {
+        code,
+        message: refusal.message,
+        hint: refusal.hint,
+        next_try_in_ms: refusal.next_try.map(|next_try| milliseconds(now.until(next_try))),
+    }
+}
+
+/// A client's state, with the store that its credential is in.
+pub(crate) fn status(status: ClientStatus, store: Option<keystore::StoreKind>) -> wire::Status {
+    let next_try_in_ms = status.next_try_in.map(milliseconds);
+    wire::Status {
+        client: status.client.to_string(),
+        issuer: status.issuer,
+        state: match status.state {
+            State::Pending => wire::State::Pending,
+            State::Warm => wire::State::Warm,
+            State::Degraded => wire::State::Degraded,
+            State::Unavailable => wire::State::Unavailable,
+            State::Blocked => wire::State::Blocked,
+        },
+        renewing: status.renewing,
+        expires_in_ms: status.expires_in.map(milliseconds),
+        renew_in_ms: status.renew_in.map(milliseconds),
+        generation: status.generation,
+        token_requests: status.token_requests,
+        gets: status.gets,
+        last_error: status.last_failure.map(|failure| wire::LastError {
+            code: failure.code.into(),
+            message: failure.message,
+            next_try_in_ms,
+        }),
+        credential: status.credential.zip(store).map(|(credential, store)| wire::CredentialStatus {
+            store: store_kind(store),
+            kind: match credential.kind {
+                engine::CredentialKind::Secret => wire::CredentialKind::Secret,
+                engine::CredentialKind::PrivateKey => wire::CredentialKind::PrivateKey,
+            },
+            version: credential.version,
+        }),
+    }
+}
+
+/// A stored credential as the administrator reads it.
+pub(crate) fn credential(stored: &keystore::Stored) -> wire::Credential {
+    wire::Credential {
+        client: stored.client.clone(),
+        version: stored.version.clone(),
+        store: store_kind(stored.store),
+        kind: match stored.kind {
+            keystore::CredentialKind::Secret => wire::CredentialKind::Secret,
+            keystore::CredentialKind::PrivateKey => wire::CredentialKind::PrivateKey,
+        },
+        kid: stored.kid.clone(),
+        algorithm: stored.algorithm.map(algorithm_of_stored),
+        created: stored.created,
+    }
+}
+
+/// A stored credential as the engine knows it; `None` if it belongs to no client that could be configured.
+pub(crate) fn stored_credential(stored: &keystore::Stored) -> Option<engine::StoredCredential> {
+    Some(engine::StoredCredential {
+        client: ClientName::new(&stored.client)?,
+        version: stored.version.clone(),
+        kind: match stored.kind {
+            keystore::CredentialKind::Secret => engine::CredentialKind::Secret,
+            keystore::CredentialKind::PrivateKey => engine::CredentialKind::PrivateKey,
+        },
+    })
+}
+
+/// The public half of a key.
+pub(crate) fn public_key(key: keystore::PublicKey) -> wire::PublicKey {
+    wire::PublicKey {
+        kid: key.kid,
+        algorithm: algorithm_of_stored(key.algorithm),
+        pem: key.pem,
+        jwk: key.jwk,
+    }
+}
+
+/// Whole milliseconds, rounded down.
+pub(crate) fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What the key store is asked to sign with.
+pub(crate) fn key_store_algorithm(algorithm: oauth::Algorithm) -> keystore::Algorithm {
+    match algorithm {
+        oauth::Algorithm::Rs256 => keystore::Algorithm::Rs256,
+        oauth::Algorithm::Ps256 => keystore::Algorithm::Ps256,
+        oauth::Algorithm::Es256 => keystore::Algorithm::Es256,
+        oauth::Algorithm::EdDsa => keystore::Algorithm::EdDsa,
+    }
+}
+
+/// What an administrator names, for the key store.
+pub(crate) fn algorithm_of_key(algorithm: wire::KeyAlgorithm) -> keystore::Algorithm {
+    match algorithm {
+        wire::KeyAlgorithm::Rs256 => keystore::Algorithm::Rs256,
+        wire::KeyAlgorithm::Ps256 => keystore::Algorithm::Ps256,
+        wire::KeyAlgorithm::Es256 => keystore::Algorithm::Es256,
+        wire::KeyAlgorithm::EdDsa => keystore::Algorithm::EdDsa,
+    }
+}
+
+/// What a client is configured with, for the wire.
+pub(crate) fn key_algorithm(algorithm: oauth::Algorithm) -> wire::KeyAlgorithm {
+    algorithm_of_stored(key_store_algorithm(algorithm))
+}
+
+fn algorithm_of_stored(algorithm: keystore::Algorithm) -> wire::KeyAlgorithm {
+    match algorithm {
+        keystore::Algorithm::Rs256 => wire::KeyAlgorithm::Rs256,
+        keystore::Algorithm::Ps256 => wire::KeyAlgorithm::Ps256,
+        keystore::Algorithm::Es256 => wire::KeyAlgorithm::Es256,
+        keystore::Algorithm::EdDsa => wire::KeyAlgorithm::EdDsa,
+    }
+}
+
+fn store_kind(store: keystore::StoreKind) -> wire::Store {
+    match store {
+        keystore::StoreKind::OsKeyring => wire::Store::OsKeyring,
+        keystore::StoreKind::EncryptedFile => wire::Store::EncryptedFile,
+    }
+}

@@ -1,0 +1,197 @@
+//! Carries out HTTP requests as values: reqwest in production, something else wherever that serves better.
+
+use std::collections::HashMap;
+use std::error::Error as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::redirect::Policy;
+use reqwest::{Certificate, Client, ClientBuilder};
+use tokenbroker_core::config::Issuer;
+use tokenbroker_core::engine::{TransportFailure, TransportKind};
+use tokenbroker_oauth::{HttpRequest, HttpResponse, Method};
+use tokenbroker_secret::Secret;
+use zeroize::Zeroizing;
+
+/// A response is read up to here and no further. The longest one that makes sense is a page of metadata.
+const LONGEST_BODY: usize = 1024 * 1024;
+
+/// A kept connection that was idle for this long is closed, so that a server can move.
+const LONGEST_IDLE: Duration = Duration::from_secs(60);
+
+/// What executes requests.
+pub(crate) trait Http {
+    /// Sends a request and reads the whole response, within the issuer's timeout. Follows no redirect.
+    fn execute(
+        &self,
+        issuer: &Arc<Issuer>,
+        request: HttpRequest,
+    ) -> impl Future<Output = Result<HttpResponse, TransportFailure>> + 'static;
+}
+
+/// One HTTP client for each issuer, with its CA and timeout.
+#[derive(Debug, Default)]
+pub(crate) struct Reqwest {
+    clients: HashMap<String, Result<Client, TransportFailure>>,
+}
+
+impl Reqwest {
+    /// Makes the clients anew. Requests under way go on with the old ones.
+    ///
+    /// An issuer whose CA file can't be read any more has no client: its requests fail, and say why.
+    pub(crate) fn configure<'a>(&mut self, issuers: impl Iterator<Item = &'a Arc<Issuer>>) {
+        self.clients = issuers.map(|issuer| (issuer.name.clone(), client_for(issuer))).collect();
+    }
+}
+
+impl Http for Reqwest {
+    fn execute(
+        &self,
+        issuer: &Arc<Issuer>,
+        request: HttpRequest,
+    ) -> impl Future<Output = Result<HttpResponse, TransportFailure>> + 'static {
+        let client = self.clients.get(&issuer.name).cloned();
+        let timeout = issuer.timeout;
+        async move {
+            let client =
+                client.unwrap_or_else(|| Err(network("the issuer is not configured any more".into())))?;
+            let host = request.url.url().host_str().unwrap_or_default().to_owned();
+            exchange(&client, request, timeout).await.map_err(|error| transport_failure(error, &host))
+        }
+    }
+}
+
+/// Reads the certificates of a `ca_file`.
+///
+/// # Errors
+///
+/// What is wrong with the file, without its name.
+pub(crate) fn read_ca_file(path: &Path) -> Result<Vec<Certificate>, String> {
+    let pem = std::fs::read(path).map_err(|error| error.to_string())?;
+    let certificates = Certificate::from_pem_bundle(&pem).map_err(|_| "it is not a PEM file".to_owned())?;
+    if certificates.is_empty() {
+        return Err("there is no certificate in it".into());
+    }
+    Ok(certificates)
+}
+
+fn client_for(issuer: &Issuer) -> Result<Client, TransportFailure> {
+    let mut builder = ClientBuilder::new()
+        .redirect(Policy::none())
+        .no_proxy()
+        .referer(false)
+        .pool_idle_timeout(LONGEST_IDLE)
+        .user_agent(concat!("tokenbroker/", env!("CARGO_PKG_VERSION")));
+    if let Some(file) = &issuer.ca_file {
+        let certificates =
+            read_ca_file(file).map_err(|problem| tls(format!("ca_file {}: {problem}", file.display())))?;
+        builder = builder.tls_certs_only(certificates);
+    }
+    builder.build().map_err(|error| tls(format!("TLS can't be set up: {}", innermost(&error))))
+}
+
+async fn exchange(client: &Client, request: HttpRequest, timeout: Duration) -> Result<HttpResponse, Fault> {
+    let url = request.url.url().clone();
+    let mut builder = match request.method {
+        Method::Get => client.get(url),
+        Method::Post => client.post(url),
+    };
+    let mut headers = HeaderMap::new();
+    for (name, value) in &request.headers {
+        let mut value = HeaderValue::from_str(value.expose()).map_err(|_| Fault::Unsendable)?;
+        value.set_sensitive(true);
+        headers.insert(HeaderName::from_static(name), value);
+    }
+    builder = builder.headers(headers).timeout(timeout);
+    if let Some(body) = request.body {
+        builder = builder.body(body.expose().to_vec());
+    }
+    let mut response = builder.send().await?;
+    let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let (status, content_type) = (response.status().as_u16(), header(CONTENT_TYPE).map(str::to_owned));
+    let (retry_after, date) = (header(RETRY_AFTER).map(str::to_owned), header(DATE).map(str::to_owned));
+    let mut body = Zeroizing::new(Vec::new());
+    while let Some(chunk) = response.chunk().await? {
+        if body.len() + chunk.len() > LONGEST_BODY {
+            return Err(Fault::TooLong);
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(HttpResponse { status, content_type, retry_after, date, body: Secret::from(body.as_slice()) })
+}
+
+/// Why there is no response.
+enum Fault {
+    Unsendable,
+    TooLong,
+    Reqwest(reqwest::Error),
+}
+
+impl From<reqwest::Error> for Fault {
+    fn from(error: reqwest::Error) -> Self {
+        // A URL can hold what is not for a log.
+        Self::Reqwest(error.without_url())
+    }
+}
+
+fn transport_failure(fault: Fault, host: &str) -> TransportFailure {
+    let error = match fault {
+        Fault::Unsendable => return network("the client ID can't be put into a header".into()),
+        Fault::TooLong => {
+            let message = format!("the response of {host} is longer than {LONGEST_BODY} bytes");
+            return TransportFailure { kind: TransportKind::Malformed, message };
+        }
+        Fault::Reqwest(error) => error,
+    };
+    if error.is_timeout() {
+        let message = format!("{host} did not answer in time");
+        return TransportFailure { kind: TransportKind::Timeout, message };
+    }
+    if let Some(problem) = tls_problem(&error) {
+        return tls(format!("TLS with {host} failed: {problem}"));
+    }
+    let doing = if error.is_connect() { "can't connect to" } else { "the exchange broke off with" };
+    network(format!("{doing} {host}: {}", innermost(&error)))
+}
+
+fn network(message: String) -> TransportFailure {
+    TransportFailure { kind: TransportKind::Network, message }
+}
+
+fn tls(message: String) -> TransportFailure {
+    TransportFailure { kind: TransportKind::Tls, message }
+}
+
+/// What rustls said, if it was rustls that gave up. It travels inside of I/O errors.
+fn tls_problem(error: &reqwest::Error) -> Option<String> {
+    let mut source = error.source();
+    while let Some(error) = source {
+        let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+        let rustls = error.downcast_ref().or_else(|| inside.and_then(|inside| inside.downcast_ref()));
+        if let Some(problem) = rustls {
+            return Some(words_for(problem));
+        }
+        source = error.source();
+    }
+    None
+}
+
+fn words_for(problem: &rustls::Error) -> String {
+    match problem {
+        rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
+            "its certificate is not from a CA that is trusted here".into()
+        }
+        other => other.to_string(),
+    }
+}
+
+/// The error at the end of the chain: what the operating system or the protocol said.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(source) = innermost.source() {
+        innermost = source;
+    }
+    innermost.to_string()
+}

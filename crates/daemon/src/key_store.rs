@@ -1,0 +1,179 @@
+//! The key store on a thread of its own: a call can hang (a D-Bus peer may never answer), and signing takes
+//! milliseconds that no caller should wait for.
+//!
+//! Each call has a deadline. Once one has passed, the store counts as unavailable and later calls fail at once,
+//! until the thread comes back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+use tokenbroker_core::engine::KeyStoreFailure;
+use tokenbroker_keystore::{Error, KeyStore};
+use tokio::sync::oneshot;
+
+/// For what callers wait for.
+pub(crate) const QUICK: Duration = Duration::from_secs(5);
+
+/// For what an administrator waits for: generating a large RSA key can take seconds.
+pub(crate) const PATIENT: Duration = Duration::from_secs(30);
+
+type Job = Box<dyn FnOnce(&mut KeyStore) + Send>;
+
+/// The way to the key store's thread.
+#[derive(Debug, Clone)]
+pub(crate) struct KeyStoreThread {
+    jobs: mpsc::Sender<Job>,
+    hangs: Arc<AtomicBool>,
+}
+
+impl KeyStoreThread {
+    /// Starts the thread; it ends when the last clone of what is returned is dropped.
+    pub(crate) fn start(mut store: KeyStore) -> std::io::Result<Self> {
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let hangs = Arc::new(AtomicBool::new(false));
+        let came_back = Arc::clone(&hangs);
+        std::thread::Builder::new().name("key-store".into()).spawn(move || {
+            for job in queue {
+                job(&mut store);
+                came_back.store(false, Ordering::Relaxed);
+            }
+        })?;
+        Ok(Self { jobs, hangs })
+    }
+
+    /// Has the thread do something with the store.
+    ///
+    /// A job whose turn comes after its deadline is not begun; one that is in the middle of something then is
+    /// carried to its end, though nobody learns how it ended.
+    pub(crate) async fn call<T: Send + 'static>(
+        &self,
+        deadline: Duration,
+        job: impl FnOnce(&mut KeyStore) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, CallError> {
+        if self.hangs.load(Ordering::Relaxed) {
+            return Err(CallError::Hangs);
+        }
+        let (reply, outcome) = oneshot::channel();
+        let job: Job = Box::new(move |store| {
+            if !reply.is_closed() {
+                let _gone_meanwhile = reply.send(job(store));
+            }
+        });
+        self.jobs.send(job).map_err(|_| CallError::Ended)?;
+        match tokio::time::timeout(deadline, outcome).await {
+            Ok(Ok(result)) => result.map_err(CallError::Store),
+            Ok(Err(_)) => Err(CallError::Ended),
+            Err(_) => {
+                self.hangs.store(true, Ordering::Relaxed);
+                Err(CallError::Hangs)
+            }
+        }
+    }
+}
+
+/// Why a call to the key store has no result.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CallError {
+    /// The store itself says no.
+    #[error(transparent)]
+    Store(Error),
+    /// It does not answer.
+    #[error("the key store does not answer")]
+    Hangs,
+    /// Its thread is gone: a job panicked.
+    #[error("the key store's thread has ended")]
+    Ended,
+}
+
+impl CallError {
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::Store(error) => error.hint().map(str::to_owned),
+            Self::Hangs => Some("check the service behind the keyring; it is asked again by itself".into()),
+            Self::Ended => {
+                Some("this is a fault of tokenbrokerd: restart it, and report what its log says".into())
+            }
+        }
+    }
+}
+
+impl From<CallError> for KeyStoreFailure {
+    fn from(error: CallError) -> Self {
+        Self { message: error.to_string(), hint: error.hint() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use tokenbroker_keystore::{Options, StoreChoice};
+
+    use super::*;
+
+    fn start(dir: &std::path::Path) -> KeyStoreThread {
+        let store = KeyStore::open(Options {
+            choice: StoreChoice::EncryptedFile,
+            prefer_keyring: false,
+            state_dir: dir.to_path_buf(),
+            key_file: None,
+            credentials_directory: None,
+        });
+        KeyStoreThread::start(store.unwrap()).unwrap()
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn s52_a_store_that_hangs_costs_one_deadline_and_counts_as_unavailable_until_it_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = start(dir.path());
+        let (let_go, hang) = mpsc::channel::<()>();
+        let short = Duration::from_millis(20);
+
+        let hung = store.call(short, move |_| {
+            hang.recv().unwrap();
+            Ok(())
+        });
+        assert!(matches!(hung.await, Err(CallError::Hangs)));
+        let at_once = store.call(Duration::from_secs(3600), |_| Ok(()));
+        assert!(matches!(at_once.await, Err(CallError::Hangs)), "nobody else waits for it");
+
+        let_go.send(()).unwrap();
+        let back = async {
+            while store.call(QUICK, |_| Ok(())).await.is_err() {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), back).await.expect("the store came back");
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_job_that_nobody_waits_for_any_more_is_not_begun() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = start(dir.path());
+        let (let_go, hang) = mpsc::channel::<()>();
+        let (began, begun) = mpsc::channel::<()>();
+
+        let busy = store.call(QUICK, move |_| {
+            hang.recv().unwrap();
+            Ok(())
+        });
+        let given_up = store.call(Duration::from_millis(20), move |_| {
+            began.send(()).unwrap();
+            Ok(())
+        });
+        let (_, given_up) = tokio::join!(
+            async {
+                let busy = std::pin::pin!(busy);
+                tokio::select! { _ = busy => {}, () = tokio::time::sleep(Duration::from_millis(60)) => {} }
+                let_go.send(()).unwrap();
+            },
+            given_up
+        );
+        assert!(matches!(given_up, Err(CallError::Hangs)));
+        // The thread drops the job, and with it the sender, without having sent anything.
+        assert!(begun.recv().is_err());
+    }
+}

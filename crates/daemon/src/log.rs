@@ -1,0 +1,46 @@
+//! What the engine notes, as log records with fields.
+
+use tokenbroker_core::engine::Note;
+
+/// Writes a note to the log.
+pub(crate) fn note(note: &Note) {
+    match note {
+        Note::Issued { client, generation, lifetime, assumed, narrowed_to } => {
+            let lifetime = lifetime.as_secs();
+            tracing::debug!(%client, generation, lifetime, "a token was issued");
+            if *assumed {
+                tracing::warn!(
+                    %client,
+                    "the authorization server names no lifetime; assuming default_lifetime, {lifetime} s"
+                );
+            }
+            if let Some(scope) = narrowed_to {
+                tracing::warn!(%client, %scope, "the authorization server granted less than was asked");
+            }
+        }
+        Note::Failed { client, failure, next_try_in, still_served } => {
+            let (code, hint) = (failure.code, failure.hint.as_deref().unwrap_or_default());
+            let next_try_in = next_try_in.as_secs_f32();
+            if *still_served {
+                tracing::warn!(
+                    %client, code, hint, next_try_in,
+                    "renewal failed, the current token is still served: {}", failure.message
+                );
+            } else {
+                tracing::error!(%client, code, hint, next_try_in, "no token: {}", failure.message);
+            }
+        }
+        Note::CredentialGone { client } => {
+            tracing::warn!(%client, "the credential is gone, and the token with it");
+        }
+        Note::KeyStoreUnavailable { failure, next_try_in } => {
+            let hint = failure.hint.as_deref().unwrap_or_default();
+            let next_try_in = next_try_in.as_secs_f32();
+            tracing::error!(hint, next_try_in, "the key store can't be asked: {}", failure.message);
+        }
+        Note::Discovered { issuer, endpoint } => {
+            tracing::debug!(%issuer, endpoint, "the token endpoint was discovered");
+        }
+        _ => tracing::debug!(?note, "noted"),
+    }
+}

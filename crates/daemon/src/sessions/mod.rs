@@ -1,0 +1,61 @@
+//! IPC sessions: one task for each connection, all on the IPC thread's runtime.
+//!
+//! - `connection`: hello, frames, deadlines, what is under way
+//! - `requests`: what each request does
+//! - `credentials`: requests that change or list credentials
+
+mod connection;
+mod credentials;
+mod requests;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokenbroker_ipc::Listener;
+use tokio_util::task::TaskTracker;
+
+use self::connection::Connection;
+use crate::shared::Shared;
+
+/// How long connections may take to finish when the daemon shuts down.
+const DRAIN: Duration = Duration::from_secs(5);
+
+/// How long no connection is accepted after that failed, most often because descriptors ran out.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves callers until the daemon shuts down, then lets what is under way come to its end.
+pub(crate) async fn serve(listener: Listener, shared: Arc<Shared>) {
+    let connections = TaskTracker::new();
+    let mut out_of_order = false;
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = shared.stopping.cancelled() => break,
+        };
+        match accepted {
+            Ok((stream, Ok(peer))) => {
+                out_of_order = false;
+                connections.spawn(Connection::new(stream, peer, Arc::clone(&shared)).run());
+            }
+            Ok((_, Err(unidentified))) => tracing::debug!("a connection was refused: {unidentified}"),
+            Err(error) if is_the_peers(&error) => {}
+            Err(error) => {
+                if !std::mem::replace(&mut out_of_order, true) {
+                    tracing::error!("connections can't be accepted, trying on: {error}");
+                }
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    connections.close();
+    if tokio::time::timeout(DRAIN, connections.wait()).await.is_err() {
+        tracing::warn!("{} connections did not finish in time", connections.len());
+    }
+}
+
+/// The peer gave up before it was accepted: nothing is wrong here.
+fn is_the_peers(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted)
+}

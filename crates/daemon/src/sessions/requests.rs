@@ -1,0 +1,299 @@
+//! What each request does: who may ask it, and who answers.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokenbroker_core::config::{Client, ClientName};
+use tokenbroker_core::engine::{Granted, Refusal, WaiterId};
+use tokenbroker_core::policy::Caller;
+use tokenbroker_core::slots::Slot;
+use tokenbroker_core::time::Moment;
+use tokenbroker_ipc::PeerIdentity;
+use tokenbroker_protocol::{Command, Failure, FailureCode, GetToken, Renewed, Response, StatusPage};
+use tokio::sync::oneshot;
+
+use super::credentials;
+use crate::clock;
+use crate::convert;
+use crate::key_store;
+use crate::shared::{Ask, Shared, Want};
+
+/// How long a caller waits for a token unless it says otherwise.
+const DEFAULT_WAIT: Duration = Duration::from_secs(10);
+
+/// How long a caller can wait at most: a request is not a subscription.
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// How many states are sent in one page; each is a few hundred bytes, and a frame has 64 KiB.
+const PAGE: usize = 50;
+
+/// What a request is answered with: at once, or when it is done.
+pub(super) enum Answer {
+    Now(Response),
+    Later(Pin<Box<dyn Future<Output = Response> + Send>>),
+}
+
+/// A caller and what it may do.
+#[derive(Clone)]
+pub(super) struct Session {
+    peer: Arc<PeerIdentity>,
+    shared: Arc<Shared>,
+}
+
+impl Session {
+    pub(super) fn new(peer: PeerIdentity, shared: Arc<Shared>) -> Self {
+        Self { peer: Arc::new(peer), shared }
+    }
+
+    pub(super) fn peer(&self) -> &PeerIdentity {
+        &self.peer
+    }
+
+    pub(super) fn answer(&self, command: Command) -> Answer {
+        match command {
+            Command::Ping => Answer::Now(Response::Done),
+            Command::GetToken(get) => self.get_token(get),
+            Command::Status { client, after } => self.status(client.as_deref(), after.as_deref()),
+            _ => self.administer(command),
+        }
+    }
+
+    /// A warm token is answered here, from its slot; everything else goes to the event loop.
+    fn get_token(&self, get: GetToken) -> Answer {
+        let now = clock::moment();
+        let slot = match self.permitted(&get.client) {
+            Ok(slot) => slot,
+            Err(failure) => return Answer::Now(Response::Failed(failure)),
+        };
+        if let Err(failure) = self.check_narrowing(&get) {
+            return Answer::Now(Response::Failed(failure));
+        }
+        let min_ttl = Duration::from_millis(get.min_ttl_ms);
+        if let Some(token) = slot.current(now).filter(|token| now.until(token.expires) >= min_ttl) {
+            slot.served();
+            return Answer::Now(Response::Token(convert::token(&token, true, slot.handle(), now)));
+        }
+        let wait = get.wait_ms.map_or(DEFAULT_WAIT, Duration::from_millis).min(LONGEST_WAIT);
+        let ticket = match self.ask_for_token(&get.client, Want::Current { min_ttl }, now.after(wait)) {
+            Ok(ticket) => ticket,
+            Err(failure) => return Answer::Now(Response::Failed(failure)),
+        };
+        Answer::Later(Box::pin(async move {
+            match ticket.answer().await {
+                Ok(granted) => {
+                    slot.served();
+                    let Granted { handle, token, min_ttl_met } = granted;
+                    Response::Token(convert::token(&token, min_ttl_met, handle, clock::moment()))
+                }
+                Err(failure) => Response::Failed(failure),
+            }
+        }))
+    }
+
+    /// The slot of a client, if the caller may have its token. Who may not can't tell whether it exists.
+    fn permitted(&self, client: &str) -> Result<Arc<Slot>, Failure> {
+        let caller = self.caller();
+        match self.shared.slots.find(client) {
+            Some(slot) if slot.access().permits(&caller) => Ok(slot),
+            found => {
+                if self.is_administrator() && found.is_none() {
+                    return Err(self.unknown_client(client));
+                }
+                Err(denied(client))
+            }
+        }
+    }
+
+    /// A request may name what the client is configured with; less than that is for later.
+    fn check_narrowing(&self, get: &GetToken) -> Result<(), Failure> {
+        if get.scope.is_none() && get.resource.is_empty() && get.audience.is_none() {
+            return Ok(());
+        }
+        let config = self.shared.config.load();
+        let Some(client) = config.clients.get(get.client.as_str()) else { return Err(denied(&get.client)) };
+        if is_as_configured(get, client) {
+            return Ok(());
+        }
+        Err(failure(
+            FailureCode::InvalidRequest,
+            "only the configured scope, resource and audience can be asked for; less than that is not supported yet",
+        ))
+    }
+
+    fn status(&self, client: Option<&str>, after: Option<&str>) -> Answer {
+        let sees_all = self.is_administrator();
+        let caller = self.caller();
+        let slots = self.shared.slots.all();
+        let mut names: Vec<ClientName> = slots
+            .iter()
+            .filter(|(name, slot)| {
+                client.is_none_or(|client| name.as_str() == client)
+                    && after.is_none_or(|after| name.as_str() > after)
+                    && (sees_all || slot.access().permits(&caller))
+            })
+            .map(|(name, _)| name.clone())
+            .collect();
+        if let (Some(client), true) = (client, names.is_empty() && after.is_none()) {
+            let failure = if sees_all { self.unknown_client(client) } else { denied(client) };
+            return Answer::Now(Response::Failed(failure));
+        }
+        names.sort();
+        let more = names.len() > PAGE;
+        names.truncate(PAGE);
+        let shared = Arc::clone(&self.shared);
+        Answer::Later(Box::pin(async move {
+            let (reply, statuses) = oneshot::channel();
+            if shared.event_loop.send(Ask::Status { clients: names, reply }).is_err() {
+                return Response::Failed(shutting_down());
+            }
+            let Ok(statuses) = statuses.await else { return Response::Failed(shutting_down()) };
+            let about_store =
+                shared.key_store.call(key_store::QUICK, |store| Ok((store.kind(), store.notes()))).await;
+            let (store, notes) = about_store.unwrap_or_else(|error| (None, vec![error.to_string()]));
+            let clients = statuses.into_iter().map(|status| convert::status(status, store)).collect();
+            Response::Status(StatusPage { clients, more, notes })
+        }))
+    }
+
+    /// What only administrators may ask.
+    fn administer(&self, command: Command) -> Answer {
+        if !self.is_administrator() {
+            let denied = failure(FailureCode::Denied, "only an administrator of the broker may do this");
+            let hint = "run it as root or as the daemon's user, or add yourself to `admin` of [daemon]";
+            return Answer::Now(Response::Failed(Failure { hint: Some(hint.into()), ..denied }));
+        }
+        match command {
+            Command::Renew { client, wait_ms } => self.renew(&client, wait_ms),
+            Command::Reload => self.reload(),
+            command => {
+                let session = self.clone();
+                Answer::Later(Box::pin(async move {
+                    credentials::carry_out(&session, command).await.unwrap_or_else(Response::Failed)
+                }))
+            }
+        }
+    }
+
+    fn renew(&self, client: &str, wait_ms: u64) -> Answer {
+        if self.shared.slots.find(client).is_none() {
+            return Answer::Now(Response::Failed(self.unknown_client(client)));
+        }
+        let wait = Duration::from_millis(wait_ms).min(LONGEST_WAIT);
+        let ticket = match self.ask_for_token(client, Want::Renewal, clock::moment().after(wait)) {
+            Ok(ticket) => ticket,
+            Err(failure) => return Answer::Now(Response::Failed(failure)),
+        };
+        Answer::Later(Box::pin(async move {
+            match ticket.answer().await {
+                Ok(Granted { token, .. }) => {
+                    let expires_in = clock::moment().until(token.expires);
+                    let expires_in_ms = convert::milliseconds(expires_in);
+                    Response::Renewed(Renewed { generation: token.generation, expires_in_ms })
+                }
+                Err(failure) => Response::Failed(failure),
+            }
+        }))
+    }
+
+    fn reload(&self) -> Answer {
+        let shared = Arc::clone(&self.shared);
+        Answer::Later(Box::pin(async move {
+            let (reply, outcome) = oneshot::channel();
+            if shared.event_loop.send(Ask::Reload { reply }).is_err() {
+                return Response::Failed(shutting_down());
+            }
+            match outcome.await {
+                Ok(Ok(())) => Response::Done,
+                Ok(Err(refused)) => Response::Failed(Failure {
+                    hint: refused.hint.clone(),
+                    ..failure(FailureCode::Refused, refused.message)
+                }),
+                Err(_) => Response::Failed(shutting_down()),
+            }
+        }))
+    }
+
+    fn ask_for_token(&self, client: &str, want: Want, deadline: Moment) -> Result<Ticket, Failure> {
+        let client = ClientName::new(client).ok_or_else(|| denied(client))?;
+        let waiter = self.shared.next_waiter();
+        let (reply, answer) = oneshot::channel();
+        let ask = Ask::Token { waiter, client, want, deadline, reply };
+        self.shared.event_loop.send(ask).map_err(|_| shutting_down())?;
+        Ok(Ticket { waiter, shared: Arc::clone(&self.shared), answer })
+    }
+
+    fn caller(&self) -> Caller<'_> {
+        Caller { uid: self.peer.uid, gid: self.peer.gid, groups: &self.peer.groups }
+    }
+
+    fn is_administrator(&self) -> bool {
+        self.shared.admin.load().permits(&self.caller())
+    }
+
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    /// Only for administrators: it tells which clients there are.
+    pub(super) fn unknown_client(&self, client: &str) -> Failure {
+        let config = self.shared.config.load();
+        let names = config.clients.keys().map(ClientName::as_str);
+        let hint = match tokenbroker_core::config::nearest(client, names) {
+            Some(nearest) => format!("did you mean {nearest}?"),
+            None => "`tokenbroker status` lists the clients".to_owned(),
+        };
+        let message = format!("there is no client {client:?} in the configuration");
+        Failure { hint: Some(hint), ..failure(FailureCode::UnknownClient, message) }
+    }
+}
+
+/// A place in the queue at the event loop, given up when it is dropped.
+struct Ticket {
+    waiter: WaiterId,
+    shared: Arc<Shared>,
+    answer: oneshot::Receiver<Result<Granted, Refusal>>,
+}
+
+impl Ticket {
+    async fn answer(mut self) -> Result<Granted, Failure> {
+        tokio::select! {
+            answer = &mut self.answer => match answer {
+                Ok(Ok(granted)) => Ok(granted),
+                Ok(Err(refusal)) => Err(convert::refusal(refusal, clock::moment())),
+                Err(_) => Err(shutting_down()),
+            },
+            () = self.shared.stopping.cancelled() => Err(shutting_down()),
+        }
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let _stopped_meanwhile = self.shared.event_loop.send(Ask::Gone(self.waiter));
+    }
+}
+
+fn is_as_configured(get: &GetToken, client: &Client) -> bool {
+    let scope = get.scope.as_deref().map(tokenbroker_oauth::Scope::parse);
+    scope.is_none_or(|scope| scope.ok() == client.scope)
+        && (get.resource.is_empty() || get.resource == client.resource)
+        && (get.audience.is_none() || get.audience == client.audience)
+}
+
+pub(super) fn failure(code: FailureCode, message: impl Into<String>) -> Failure {
+    Failure { code, message: message.into(), hint: None, next_try_in_ms: None }
+}
+
+fn denied(client: &str) -> Failure {
+    failure(FailureCode::Denied, format!("the client {client:?} is not for this caller, or does not exist"))
+}
+
+fn shutting_down() -> Failure {
+    failure(FailureCode::ShuttingDown, "the daemon shuts down")
+}
+
+/// In the place of a reply that is longer than a frame.
+pub(super) fn does_not_fit() -> Response {
+    Response::Failed(failure(FailureCode::TokenTooLarge, "the reply is longer than the protocol carries"))
+}

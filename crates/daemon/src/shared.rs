@@ -1,0 +1,101 @@
+//! What sessions read and whom they ask: the meeting point of the two runtimes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use arc_swap::ArcSwap;
+use tokenbroker_core::config::{ClientName, Config};
+use tokenbroker_core::engine::{ClientStatus, Granted, Refusal, StoredCredential, WaiterId};
+use tokenbroker_core::policy::Access;
+use tokenbroker_core::slots::Slots;
+use tokenbroker_core::time::Moment;
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::key_store::KeyStoreThread;
+
+/// Everything a session needs. The event loop writes, sessions read.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    /// Random for each start.
+    pub(crate) instance: [u8; 16],
+    /// The current tokens.
+    pub(crate) slots: Arc<Slots>,
+    /// Who may administer.
+    pub(crate) admin: ArcSwap<Access>,
+    /// The configuration in force.
+    pub(crate) config: ArcSwap<Config>,
+    /// Where the credentials are.
+    pub(crate) key_store: KeyStoreThread,
+    /// Whoever decides.
+    pub(crate) event_loop: mpsc::UnboundedSender<Ask>,
+    /// Cancelled when the daemon shuts down.
+    pub(crate) stopping: CancellationToken,
+    last_waiter: AtomicU64,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        instance: [u8; 16],
+        slots: Arc<Slots>,
+        config: Arc<Config>,
+        key_store: KeyStoreThread,
+        event_loop: mpsc::UnboundedSender<Ask>,
+    ) -> Self {
+        Self {
+            instance,
+            slots,
+            admin: ArcSwap::default(),
+            config: ArcSwap::new(config),
+            key_store,
+            event_loop,
+            stopping: CancellationToken::new(),
+            last_waiter: AtomicU64::new(0),
+        }
+    }
+
+    /// A name for a waiting caller, never given before.
+    pub(crate) fn next_waiter(&self) -> WaiterId {
+        WaiterId(self.last_waiter.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+}
+
+/// What a session asks of the event loop.
+#[derive(Debug)]
+pub(crate) enum Ask {
+    /// A token that no slot could give at once, or a new one.
+    Token {
+        waiter: WaiterId,
+        client: ClientName,
+        want: Want,
+        deadline: Moment,
+        reply: oneshot::Sender<Result<Granted, Refusal>>,
+    },
+    /// The caller is gone, and wants no answer.
+    Gone(WaiterId),
+    /// How these clients are doing.
+    Status { clients: Vec<ClientName>, reply: oneshot::Sender<Vec<ClientStatus>> },
+    /// Read the configuration again. The error is what the administrator reads.
+    Reload { reply: oneshot::Sender<Result<(), ReloadRefused>> },
+    /// A credential was stored.
+    CredentialStored(StoredCredential),
+    /// A client's credentials were removed.
+    CredentialsRemoved(ClientName),
+}
+
+/// What is asked of a token.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Want {
+    /// One that still lives this long.
+    Current { min_ttl: std::time::Duration },
+    /// A new one.
+    Renewal,
+}
+
+/// A configuration that was not taken; the old one stays.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{message}")]
+pub(crate) struct ReloadRefused {
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}

@@ -1,0 +1,258 @@
+//! How the daemon starts: everything that can be refused is, before a caller is served.
+
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use rustix::rand::{GetRandomFlags, getrandom};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
+use signal_hook_tokio::Signals;
+use tokenbroker_core::config::{Config, StoreChoice};
+use tokenbroker_core::engine::Engine;
+use tokenbroker_ipc::{BindError, Listener, StateLock, check_directory, own_uid, passed_sockets};
+use tokenbroker_keystore::{self as keystore, KeyStore};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::mpsc;
+use tokio::task::LocalSet;
+
+use crate::Options;
+use crate::access;
+use crate::clock;
+use crate::configuration::{Files, Refused};
+use crate::event_loop::EventLoop;
+use crate::key_store::KeyStoreThread;
+use crate::places::{MissingVariable, Places};
+use crate::sessions;
+use crate::shared::Shared;
+
+/// The name of the native socket in the socket unit (`FileDescriptorName=`).
+const PASSED_SOCKET: &str = "broker";
+
+/// A daemon that is ready to serve.
+pub(crate) struct Daemon {
+    pub(crate) event_loop_runtime: EventLoopRuntime,
+    pub(crate) event_loop: EventLoop,
+    pub(crate) signals: Signals,
+    pub(crate) ipc: JoinHandle<()>,
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) lock: StateLock,
+}
+
+/// The runtime that the event loop runs on, with a place for tasks that stay on its thread.
+pub(crate) struct EventLoopRuntime {
+    runtime: Runtime,
+    tasks: LocalSet,
+}
+
+impl EventLoopRuntime {
+    fn new() -> io::Result<Self> {
+        Ok(Self { runtime: current_thread()?, tasks: LocalSet::new() })
+    }
+
+    /// Runs the event loop on this thread until it ends. Look-ups that hang are left behind.
+    pub(crate) fn run(self, event_loop: EventLoop, signals: Signals) -> io::Result<()> {
+        let outcome = self.tasks.block_on(&self.runtime, event_loop.run(signals));
+        drop(self.tasks);
+        self.runtime.shutdown_background();
+        outcome
+    }
+}
+
+/// Validates the configuration, and nothing else.
+pub(crate) fn check(options: &Options) -> Result<(), StartError> {
+    let (_, files) = find(options)?;
+    files.read()?;
+    eprintln!("the configuration is valid");
+    Ok(())
+}
+
+/// Starts everything, in the order in which the later needs the earlier.
+pub(crate) fn start(options: &Options) -> Result<Daemon, StartError> {
+    let own_uid = own_uid();
+    let (places, files) = find(options)?;
+    let config = files.read()?;
+
+    let state_dir = config.daemon.state_dir.clone().unwrap_or_else(|| places.state_dir.clone());
+    make_directory(&state_dir, 0o700)?;
+    check_directory(&state_dir)
+        .map_err(|error| StartError::Refused { message: with_source(&error), hint: error.hint() })?;
+    let lock = StateLock::acquire(&state_dir).map_err(|error| StartError::Refused {
+        message: with_source(&error),
+        hint: Some("stop the other one, or give this one a state_dir and socket of its own".into()),
+    })?;
+    let key_store = open_key_store(&config, &places, state_dir)?;
+
+    let event_loop_runtime = EventLoopRuntime::new().map_err(StartError::io("a runtime can't be made"))?;
+    let ipc_runtime = current_thread().map_err(StartError::io("a runtime can't be made"))?;
+    let listener = {
+        let _inside = ipc_runtime.enter();
+        listen(&config, &places, &lock)?
+    };
+
+    let engine = Engine::new(&config, random()?, clock::now());
+    let key_store = KeyStoreThread::start(key_store).map_err(StartError::io("a thread can't be started"))?;
+    let (ask, asks) = mpsc::unbounded_channel();
+    let slots = Arc::clone(engine.slots());
+    let shared = Arc::new(Shared::new(random()?, slots, Arc::new(config), key_store, ask));
+
+    let (event_loop, signals) = {
+        let _inside = event_loop_runtime.runtime.enter();
+        let signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM]);
+        let signals = signals.map_err(StartError::io("signals can't be received"))?;
+        let event_loop = EventLoop::new(engine, Arc::clone(&shared), asks, files, own_uid);
+        (event_loop.map_err(StartError::io("the event loop can't be set up"))?, signals)
+    };
+    let event_loop = resolve_names(&event_loop_runtime, event_loop, &shared, own_uid);
+
+    let sessions = Arc::clone(&shared);
+    let ipc = std::thread::Builder::new().name("ipc".into()).spawn(move || {
+        ipc_runtime.block_on(sessions::serve(listener, sessions));
+    });
+    let ipc = ipc.map_err(StartError::io("a thread can't be started"))?;
+    Ok(Daemon { event_loop_runtime, event_loop, signals, ipc, shared, lock })
+}
+
+fn find(options: &Options) -> Result<(Places, Files), StartError> {
+    let places = Places::find(own_uid(), |name| std::env::var_os(name))?;
+    let files = match &options.config {
+        Some(file) => Files::Named(file.clone()),
+        None => Files::In(places.clone()),
+    };
+    Ok((places, files))
+}
+
+fn open_key_store(config: &Config, places: &Places, state_dir: PathBuf) -> Result<KeyStore, StartError> {
+    let choice = match config.keystore.store {
+        StoreChoice::Auto => keystore::StoreChoice::Auto,
+        StoreChoice::OsKeyring => keystore::StoreChoice::OsKeyring,
+        StoreChoice::EncryptedFile => keystore::StoreChoice::EncryptedFile,
+    };
+    let options = keystore::Options {
+        choice,
+        // A system service has no session bus, and with it no keyring.
+        prefer_keyring: !places.system,
+        state_dir,
+        key_file: config.keystore.key_file.clone(),
+        credentials_directory: places.credentials_dir.clone(),
+    };
+    KeyStore::open(options).map_err(|error| StartError::Refused {
+        message: error.to_string(),
+        hint: error.hint().map(str::to_owned),
+    })
+}
+
+/// The socket that systemd passed, or else one of our own.
+fn listen(config: &Config, places: &Places, lock: &StateLock) -> Result<Listener, StartError> {
+    let passed = passed_sockets().map_err(StartError::io("the passed sockets can't be taken"))?;
+    for (name, socket) in passed {
+        // Without FileDescriptorName=, systemd names a socket after its unit.
+        if name == PASSED_SOCKET || name == "tokenbrokerd.socket" || name.is_empty() {
+            return Listener::from_fd(socket).map_err(StartError::io("the passed socket can't be used"));
+        }
+        tracing::warn!("a socket named {name:?} was passed, which is not known here");
+    }
+    let socket = config.daemon.socket.as_ref().unwrap_or(&places.socket);
+    let (directory_mode, mode) = if places.system { (0o755, 0o666) } else { (0o700, 0o600) };
+    if let Some(directory) = socket.parent() {
+        make_directory(directory, directory_mode)?;
+    }
+    Listener::bind(socket, mode, lock)
+        .map_err(|error| StartError::Refused { message: with_source(&error), hint: remedy(&error) })
+}
+
+fn remedy(error: &BindError) -> Option<String> {
+    match error {
+        BindError::Path(error) => error.hint(),
+        BindError::NotASocket { path } | BindError::NotOurs { path, .. } => {
+            Some(format!("move {} away, or name another socket in [daemon]", path.display()))
+        }
+        BindError::InUse { .. } => Some("stop the other one, or name another socket in [daemon]".into()),
+        _ => None,
+    }
+}
+
+/// Makes a directory, unless it is there.
+fn make_directory(path: &Path, mode: u32) -> Result<(), StartError> {
+    let made = DirBuilder::new().recursive(true).mode(mode).create(path);
+    made.map_err(|source| StartError::Io { what: format!("{} can't be made", path.display()), source })
+}
+
+/// Looks the names in the rules up before the first caller comes, but does not wait for a directory service for ever.
+fn resolve_names(
+    runtime: &EventLoopRuntime,
+    mut event_loop: EventLoop,
+    shared: &Arc<Shared>,
+    own_uid: u32,
+) -> EventLoop {
+    let config = shared.config.load_full();
+    runtime.tasks.block_on(&runtime.runtime, async {
+        let looked_up = tokio::task::spawn_blocking(move || access::resolve(&config, own_uid));
+        match tokio::time::timeout(access::PATIENCE, looked_up).await {
+            Ok(Ok(resolution)) => event_loop.permit(resolution),
+            Ok(Err(_)) | Err(_) => event_loop.resolve_later(),
+        }
+    });
+    event_loop
+}
+
+fn current_thread() -> io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], StartError> {
+    let mut bytes = [0; LENGTH];
+    // Up to 256 bytes come whole, once the system has gathered any randomness at all.
+    getrandom(&mut bytes, GetRandomFlags::empty())
+        .map_err(|error| StartError::Io { what: "there is no randomness".into(), source: error.into() })?;
+    Ok(bytes)
+}
+
+/// An error in one line, cause included.
+pub(crate) fn with_source(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+/// Why the daemon did not start, or ended with an error.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartError {
+    #[error("the configuration is refused\n{0}")]
+    Configuration(Refused),
+    #[error("{message}")]
+    Refused { message: String, hint: Option<String> },
+    #[error("{what}: {source}")]
+    Io { what: String, source: io::Error },
+    #[error("a thread panicked; its message is above")]
+    Panicked,
+}
+
+impl StartError {
+    pub(crate) fn io(what: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |source| Self::Io { what: what.into(), source }
+    }
+
+    pub(crate) fn hint(&self) -> Option<&str> {
+        match self {
+            Self::Refused { hint, .. } => hint.as_deref(),
+            _ => None,
+        }
+    }
+}
+
+impl From<Refused> for StartError {
+    fn from(refused: Refused) -> Self {
+        Self::Configuration(refused)
+    }
+}
+
+impl From<MissingVariable> for StartError {
+    fn from(missing: MissingVariable) -> Self {
+        let hint = "set it, or name all places with --config FILE";
+        Self::Refused { message: missing.to_string(), hint: Some(hint.into()) }
+    }
+}

@@ -1,0 +1,27 @@
+//! What the service manager is told. Without one, nothing happens.
+
+use sd_notify::NotifyState;
+
+/// Callers are served.
+pub(crate) fn ready() {
+    tell(&[NotifyState::Ready]);
+}
+
+/// The configuration is being read again; [`ready`] follows.
+pub(crate) fn reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(since) => tell(&[NotifyState::Reloading, since]),
+        Err(error) => tracing::warn!("the service manager could not be told of the reload: {error}"),
+    }
+}
+
+/// The daemon shuts down.
+pub(crate) fn stopping() {
+    tell(&[NotifyState::Stopping]);
+}
+
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!("the service manager could not be told: {error}");
+    }
+}
