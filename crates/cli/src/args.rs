@@ -1,0 +1,245 @@
+//! The arguments, as clap reads them. A secret is never one of them.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tokenbroker_client::protocol::KeyAlgorithm;
+
+use crate::duration;
+
+const AFTER_HELP: &str = "\
+The daemon is looked for at --socket, $TOKENBROKER_SOCKET, the user's socket, the system's socket.
+
+Exit codes: 0 done; 1 other failure; 2 usage; 3 no daemon reachable; 4 denied, or no such client;
+5 no token now, the daemon keeps trying; 6 blocked, somebody must act.";
+
+/// Current service tokens from the tokenbroker daemon, and what keeps them coming.
+#[derive(Parser)]
+#[command(name = "tokenbroker", version, after_help = AFTER_HELP)]
+pub(crate) struct Arguments {
+    /// Where the daemon listens
+    #[arg(long, global = true, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Arguments {
+    /// Reads this process's arguments.
+    pub(crate) fn parse() -> Result<Self, clap::Error> {
+        Self::try_parse()
+    }
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Prints a client's current token
+    Get(Get),
+    /// Shows how the clients are doing
+    Status(Status),
+    /// Renews a client's token now, whatever failed before
+    Renew {
+        /// The client's name in the configuration
+        client: String,
+    },
+    /// Client secrets in the key store
+    #[command(subcommand)]
+    Secret(Secret),
+    /// Key pairs in the key store
+    #[command(subcommand)]
+    Key(Key),
+    /// Makes the daemon read its configuration again
+    Reload,
+}
+
+#[derive(Args)]
+pub(crate) struct Get {
+    /// The client's name in the configuration
+    pub client: String,
+    /// How the token is printed
+    #[arg(long, value_enum, default_value_t = Format::Token)]
+    pub format: Format,
+    /// The same as --format json
+    #[arg(long, conflicts_with = "format")]
+    pub json: bool,
+    /// How long the token should still live, such as 60s
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub min_ttl: Option<Duration>,
+    /// How long to wait for a token, or for the daemon, such as 500ms [default: 10s for a token]
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub wait: Option<Duration>,
+}
+
+impl Get {
+    pub(crate) fn format(&self) -> Format {
+        if self.json { Format::Json } else { self.format }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// The token and a newline
+    Token,
+    /// A line for an HTTP request: Authorization: Bearer ...
+    Header,
+    /// An object with the token and what is known of it
+    Json,
+    /// A line for a shell: ACCESS_TOKEN='...'
+    Env,
+    /// A line for curl -K -
+    Curl,
+}
+
+#[derive(Args)]
+pub(crate) struct Status {
+    /// Only this client
+    pub client: Option<String>,
+    /// Prints an array of objects instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Secret {
+    /// Stores a client's secret, replacing the credential it has
+    ///
+    /// The secret is read from a prompt without echo, or from standard input when that is not a terminal; one
+    /// newline at its end is not part of it.
+    Set {
+        /// The client's name in the configuration
+        client: String,
+    },
+    /// Lists the stored credentials, keys included, without what is secret in them
+    List(List),
+    /// Removes all credentials of a client, and its tokens
+    Remove {
+        /// The client's name
+        client: String,
+    },
+}
+
+#[derive(Args)]
+pub(crate) struct List {
+    /// Only this client's
+    pub client: Option<String>,
+    /// Prints an array of objects instead of a table
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Key {
+    /// Generates a key pair, replacing the credential the client has, and prints the public half
+    Generate {
+        /// The client's name in the configuration
+        client: String,
+        /// What the key signs with
+        #[arg(long, value_enum, default_value_t = Algorithm::Rs256, ignore_case = true)]
+        alg: Algorithm,
+        /// Length of an RSA key in bits: 2048, 3072 or 4096 [default: 3072]
+        #[arg(long)]
+        bits: Option<u32>,
+        /// The key ID [default: the JWK thumbprint (RFC 7638)]
+        #[arg(long)]
+        kid: Option<String>,
+    },
+    /// Stores a private key, replacing the credential the client has, and prints the public half
+    ///
+    /// The key is an unencrypted PKCS#8 private key in PEM, read from standard input or --file.
+    Import {
+        /// The client's name in the configuration
+        client: String,
+        /// Where the key is read from
+        #[arg(long, value_name = "PATH")]
+        file: Option<PathBuf>,
+        /// What the key signs with [default: what the client is configured for]
+        #[arg(long, value_enum, ignore_case = true)]
+        alg: Option<Algorithm>,
+        /// The key ID [default: the JWK thumbprint (RFC 7638)]
+        #[arg(long)]
+        kid: Option<String>,
+    },
+    /// Prints the public halves of a client's keys
+    Public {
+        /// The client's name in the configuration
+        client: String,
+        /// How they are printed
+        #[arg(long, value_enum, default_value_t = KeyFormat::Pem)]
+        format: KeyFormat,
+        /// Only the key with this ID
+        #[arg(long)]
+        kid: Option<String>,
+    },
+    /// Lists the stored keys
+    List(List),
+    /// Removes one key of a client
+    Retire {
+        /// The client's name in the configuration
+        client: String,
+        /// The ID of the key
+        #[arg(long)]
+        kid: String,
+    },
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum KeyFormat {
+    /// SubjectPublicKeyInfo in PEM
+    Pem,
+    /// A JWK (RFC 7517) on a line of its own
+    Jwk,
+    /// A JWK set
+    Jwks,
+}
+
+/// The names of RFC 7518 and RFC 8037.
+#[derive(Clone, Copy, ValueEnum)]
+pub(crate) enum Algorithm {
+    #[value(name = "RS256")]
+    Rs256,
+    #[value(name = "PS256")]
+    Ps256,
+    #[value(name = "ES256")]
+    Es256,
+    #[value(name = "EdDSA")]
+    EdDsa,
+}
+
+impl From<Algorithm> for KeyAlgorithm {
+    fn from(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Rs256 => Self::Rs256,
+            Algorithm::Ps256 => Self::Ps256,
+            Algorithm::Es256 => Self::Es256,
+            Algorithm::EdDsa => Self::EdDsa,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_consistent() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn json_is_a_format_and_does_not_go_with_another() {
+        let get = |words: &[&str]| {
+            let words = ["tokenbroker", "get", "signtext"].iter().chain(words);
+            Arguments::try_parse_from(words).map(|arguments| match arguments.command {
+                Command::Get(get) => get.format(),
+                _ => unreachable!(),
+            })
+        };
+        assert_eq!(get(&[]).unwrap(), Format::Token);
+        assert_eq!(get(&["--json"]).unwrap(), Format::Json);
+        assert_eq!(get(&["--format", "curl"]).unwrap(), Format::Curl);
+        assert!(get(&["--json", "--format", "curl"]).is_err());
+    }
+}

@@ -1,0 +1,48 @@
+//! `get`: the current token.
+
+use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
+
+use tokenbroker_client::{Token, TokenRequest};
+
+use crate::args::{Format, Get};
+use crate::duration;
+use crate::exit::Error;
+use crate::output::{self, json, token, words};
+
+pub(crate) fn run(socket: Option<&Path>, get: &Get) -> Result<(), Error> {
+    // Connects when it is asked: that may be worth waiting for.
+    let token = super::broker(socket).build().token_with(&request(get))?;
+    let format = get.format();
+    output::write(&token::render(format, &shown(&get.client, &token))?)?;
+    // The object says so itself.
+    if !token.min_ttl_met() && format != Format::Json {
+        let left = duration::human(token.expires_in());
+        output::say(&format!(
+            "warning: the token lives for {left}, which is less than was asked; no fresh one would live longer"
+        ));
+    }
+    Ok(())
+}
+
+fn request(get: &Get) -> TokenRequest {
+    let mut request = TokenRequest::new(&get.client).min_ttl(get.min_ttl.unwrap_or(Duration::ZERO));
+    if let Some(wait) = get.wait {
+        request = request.wait(wait);
+    }
+    request
+}
+
+fn shown<'a>(client: &'a str, token: &'a Token) -> json::Token<'a> {
+    let expires_at = token.expires_at().duration_since(UNIX_EPOCH).unwrap_or_default();
+    json::Token {
+        client,
+        access_token: token.value(),
+        token_type: token.token_type(),
+        expires_in: token.expires_in().as_secs(),
+        expires_at: words::rfc3339(expires_at.as_secs()),
+        scope: token.scope(),
+        generation: token.generation(),
+        min_ttl_met: token.min_ttl_met(),
+    }
+}
