@@ -7,11 +7,14 @@ mod run;
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, Permissions};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 pub use self::daemon::Daemon;
@@ -109,11 +112,45 @@ impl Install {
     /// With the daemon's log, if it exits or does not answer in time.
     #[track_caller]
     pub fn start(&self) -> Daemon {
-        let number = self.daemons.fetch_add(1, Ordering::Relaxed);
-        let log = self.path().join(format!("daemon-{number}.log"));
         let mut command = self.command("tokenbrokerd");
         command.arg("--config").arg(self.config_file());
-        command.stderr(File::create(&log).expect("the log can be made"));
+        self.start_with(command)
+    }
+
+    /// Starts the daemon on a socket that is open already, passed to it as systemd does. The listener stays the
+    /// caller's: what connects while no daemon runs is answered by the next.
+    ///
+    /// # Panics
+    ///
+    /// With the daemon's log, if it exits or does not answer in time.
+    #[track_caller]
+    pub fn start_on(&self, listener: &UnixListener) -> Daemon {
+        // Only the process itself knows in time what LISTEN_PID has to be.
+        let script = r#"exec 3<&0 </dev/null; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@""#;
+        let mut command = self.command_under(&["sh", "-c", script, "sh"]);
+        let listener = listener.try_clone().expect("a descriptor can be duplicated");
+        command.stdin(OwnedFd::from(listener));
+        self.start_with(command)
+    }
+
+    /// Has `systemd-socket-activate` listen, which becomes the daemon when the first caller comes: the one that sees
+    /// whether it answers.
+    ///
+    /// # Panics
+    ///
+    /// With the daemon's log, if it exits or does not answer in time.
+    #[track_caller]
+    pub fn start_by_socket_activation(&self) -> Daemon {
+        let socket = self.socket();
+        let socket = socket.to_str().expect("a temporary path is text");
+        let wrapper = ["systemd-socket-activate", "--setenv=XDG_RUNTIME_DIR", "--listen", socket];
+        self.start_with(self.command_under(&wrapper))
+    }
+
+    fn start_with(&self, mut command: Command) -> Daemon {
+        let number = self.daemons.fetch_add(1, Ordering::Relaxed);
+        let log = self.path().join(format!("daemon-{number}.log"));
+        command.stdout(Stdio::null()).stderr(File::create(&log).expect("the log can be made"));
         Daemon::start(command, self.socket(), log)
     }
 
@@ -124,6 +161,13 @@ impl Install {
         Run::new(command)
     }
 
+    /// A run of the daemon that looks for its configuration where the user who runs it has it, below `HOME`, `home` here.
+    pub fn tokenbrokerd_of_user<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run {
+        let mut command = self.command("tokenbrokerd");
+        command.args(arguments);
+        Run::new(command)
+    }
+
     /// A run of the command line, against this directory's socket.
     pub fn cli<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Run {
         let mut command = self.command("tokenbroker");
@@ -131,9 +175,35 @@ impl Install {
         Run::new(command)
     }
 
+    /// What `status --json` says of a client.
+    ///
+    /// # Panics
+    ///
+    /// If it does not say something of exactly this client.
+    #[track_caller]
+    pub fn status(&self, client: &str) -> Value {
+        let stdout = self.cli(["status", client, "--json"]).run().success();
+        let mut clients: Vec<Value> = serde_json::from_str(&stdout).expect("status --json is an array");
+        match clients.pop() {
+            Some(status) if clients.is_empty() && status["client"] == client => status,
+            _ => panic!("{stdout} is not the status of {client}"),
+        }
+    }
+
     fn command(&self, program: &str) -> Command {
-        let mut command = Command::new(binary(program));
+        self.prepared(Command::new(binary(program)))
+    }
+
+    /// The daemon as the last arguments of something that becomes it.
+    fn command_under(&self, wrapper: &[&str]) -> Command {
+        let mut command = self.prepared(Command::new(wrapper[0]));
+        command.args(&wrapper[1..]).arg(binary("tokenbrokerd")).arg("--config").arg(self.config_file());
         command
+    }
+
+    fn prepared(&self, mut command: Command) -> Command {
+        command
+            .stdin(Stdio::null())
             .current_dir(self.path())
             .env_clear()
             .env("HOME", self.path().join("home"))

@@ -3,6 +3,8 @@
 //! - [`AuthServer`]: an authorization server with a protected resource, in process, with faults on demand.
 //! - [`OidcProvider`]: the npm package `oidc-provider` as a real peer, with strict rules for assertions.
 //! - [`Install`]: a directory with a configuration, a daemon that runs on it, and the command line.
+//! - [`configuration`]: the tables that most tests start from.
+//! - [`Workers`]: the test program again, as many processes at once.
 //! - [`wait_until`] and [`require_or_skip`]: how tests wait, and how they do without what a host lacks.
 //!
 //! Everything listens on loopback or in a temporary directory, and ends with the value that stands for it.
@@ -14,16 +16,22 @@ mod binaries;
 mod certificates;
 mod client;
 mod clock;
+pub mod configuration;
 pub mod install;
 mod jwk;
 mod oidc_provider;
+mod resource;
 mod suites;
 mod wait;
+mod workers;
 
 pub use auth_server::{AuthServer, Counts, Discovery, Fault};
 pub use binaries::binary;
 pub use client::Client;
+pub use clock::Stopwatch;
 pub use install::{Daemon, Install, Output, Run};
 pub use oidc_provider::OidcProvider;
-pub use suites::require_or_skip;
+pub use resource::data;
+pub use suites::{programs, require_or_skip, root};
 pub use wait::{wait_for, wait_until};
+pub use workers::{Start, Workers, work};

@@ -19,6 +19,30 @@ pub fn require_or_skip(suite: &str, available: Result<(), String>) -> bool {
     go_on(suite, available, is_failure, record.as_ref().map(Path::new))
 }
 
+/// For [`require_or_skip`]: which of these programs are not on the search path, if any.
+///
+/// # Errors
+///
+/// Their names.
+pub fn programs(names: &[&str]) -> Result<(), String> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let on_path = |name: &str| env::split_paths(&path).any(|directory| directory.join(name).is_file());
+    let missing: Vec<_> = names.iter().copied().filter(|name| !on_path(name)).collect();
+    if missing.is_empty() { Ok(()) } else { Err(format!("no {} on this host", missing.join(", "))) }
+}
+
+/// For [`require_or_skip`]: whether programs can be run as other users.
+///
+/// # Errors
+///
+/// That this is not root.
+pub fn root() -> Result<(), String> {
+    match rustix::process::geteuid().is_root() {
+        true => Ok(()),
+        false => Err("only root can run programs as other users".into()),
+    }
+}
+
 fn go_on(suite: &str, available: Result<(), String>, is_failure: bool, record: Option<&Path>) -> bool {
     let Err(missing) = available else { return true };
     let line = format!("SUITE NOT RUN: {suite}: {missing}");
@@ -50,6 +74,13 @@ mod tests {
         assert!(!go_on("three", Err("no bus".into()), false, Some(&record)));
         let lines = std::fs::read_to_string(record).unwrap();
         assert_eq!(lines, "SUITE NOT RUN: two: no node\nSUITE NOT RUN: three: no bus\n");
+    }
+
+    #[test]
+    fn missing_programs_are_named() {
+        assert_eq!(programs(&["sh"]), Ok(()));
+        let missing = programs(&["no-such-program", "sh", "nor-this"]);
+        assert_eq!(missing, Err("no no-such-program, nor-this on this host".into()));
     }
 
     #[test]

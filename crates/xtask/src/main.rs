@@ -1,2 +1,71 @@
-//! stub
-fn main() {}
+//! Everything a developer runs is `cargo xtask COMMAND`: nothing else has to be installed or remembered.
+
+mod advisories;
+mod bench;
+mod cargo_deny;
+mod check;
+mod clock;
+mod demo;
+mod peers;
+mod process;
+mod steps;
+mod tally;
+mod test;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::workspace::Workspace;
+
+/// What a command ends with: words for the person in front of it are all that is done with an error.
+type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Builds, tests and shows tokenbroker
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Command {
+    /// The quick part of `test`, for while you work: format, clippy, unit tests
+    Check,
+    /// Everything: format, clippy, docs, dependencies, and all tests, those with real peers too
+    Test,
+    /// Shows the whole path, from a secret to the protected resource, and checks every step of it
+    Demo,
+    /// Measures a warm get against a raw exchange of the same sizes
+    Bench,
+    /// Asks the RustSec database about every dependency; needs the network
+    Advisories,
+    /// One of the processes of `demo`
+    #[command(hide = true)]
+    DemoGets(demo::Gets),
+    /// `bench`, in the release build of itself
+    #[command(hide = true)]
+    BenchRelease,
+    /// The other end of the raw exchange of `bench`
+    #[command(hide = true)]
+    BenchPingPong,
+}
+
+fn main() -> ExitCode {
+    match run(Command::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result {
+    match command {
+        Command::Check => check::run(&Workspace::find()?),
+        Command::Test => test::run(&Workspace::find()?),
+        Command::Demo => demo::run(&Workspace::find()?),
+        Command::Bench => bench::run(&Workspace::find()?),
+        Command::Advisories => advisories::run(&Workspace::find()?),
+        Command::DemoGets(gets) => gets.run(),
+        Command::BenchRelease => bench::measure(&Workspace::find()?),
+        Command::BenchPingPong => bench::serve_ping_pong(),
+    }
+}

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus};
 use std::thread;
 use std::time::Duration;
 
@@ -27,7 +27,6 @@ pub struct Daemon {
 impl Daemon {
     #[track_caller]
     pub(super) fn start(mut command: Command, socket: PathBuf, log: PathBuf) -> Self {
-        command.stdin(Stdio::null()).stdout(Stdio::null());
         let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let mut daemon = Self { child, socket, log };
         daemon.wait_until_it_answers();

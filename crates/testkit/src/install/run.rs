@@ -50,6 +50,19 @@ impl Run {
         self
     }
 
+    /// As another user who is in this supplementary group besides. Takes root, and `setpriv` of util-linux.
+    pub fn as_member(self, uid: u32, gid: u32, group: u32) -> Self {
+        let mut command = Command::new("setpriv");
+        command.args([format!("--reuid={uid}"), format!("--regid={gid}"), format!("--groups={group}")]);
+        command.arg("--").arg(self.command.get_program()).args(self.command.get_args());
+        command.env_clear();
+        if let Some(directory) = self.command.get_current_dir() {
+            command.current_dir(directory);
+        }
+        command.envs(self.command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        Self { command, ..self }
+    }
+
     /// After how long it counts as hanging; by default a minute.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -88,6 +101,24 @@ impl Output {
     #[track_caller]
     pub fn success(self) -> String {
         self.expect(0).stdout
+    }
+
+    /// What it complained of, if it exited with this code, printed nothing and complained in these words, in this order.
+    ///
+    /// # Panics
+    ///
+    /// If it did not.
+    #[track_caller]
+    pub fn refused(self, code: i32, words: &[&str]) -> String {
+        let Self { stdout, stderr, .. } = self.expect(code);
+        assert!(stdout.is_empty(), "it printed {stdout:?}; stderr: {stderr}");
+        let mut rest = stderr.as_str();
+        for expected in words {
+            let found = rest.split_once(expected);
+            let Some((_, after)) = found else { panic!("there is no {expected:?} where it belongs in: {stderr}") };
+            rest = after;
+        }
+        stderr
     }
 
     /// Itself, if it exited with this code.

@@ -1,0 +1,92 @@
+//! The life of a client secret.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokenbroker_testkit::{AuthServer, Client, Fault, wait_until};
+
+use crate::{DEADLINE, SECRET, Site};
+
+fn list(site: &Site) -> Vec<Value> {
+    serde_json::from_str(&site.cli(&["secret", "list", "--json"], "")).unwrap()
+}
+
+#[test]
+fn a_secret_is_stored_listed_replaced_and_removed() {
+    let site = Site::with_app(AuthServer::start());
+    let stored = list(&site);
+    assert_eq!(stored.len(), 1, "{stored:?}");
+    assert_eq!((&stored[0]["client"], &stored[0]["kind"]), (&"app".into(), &"secret".into()));
+    assert_eq!(stored[0]["store"], "encrypted-file");
+    let version = &stored[0]["version"];
+    site.status_when("app", |status| status["credential"]["version"] == *version);
+
+    site.server.set_secret("app", "newer");
+    site.set_secret("app", "newer");
+    let replaced = list(&site);
+    assert_eq!(replaced.len(), 1, "{replaced:?}");
+    assert_ne!(replaced[0]["version"], *version);
+    site.status_when("app", |status| status["generation"] == 2);
+    site.assert_accepted(&site.get("app"));
+
+    let said = site.cli(&["secret", "remove", "app"], "");
+    assert!(said.contains("removed"), "{said}");
+    assert!(list(&site).is_empty());
+    let again = site.cli(&["secret", "remove", "app"], "");
+    assert_eq!(again, "app: there was no credential\n");
+}
+
+#[test]
+fn s54_the_token_lives_on_while_a_new_secret_is_refused() {
+    let site = Site::with_app(AuthServer::start());
+    let token = site.get("app");
+    site.set_secret("app", "not what the server knows");
+    let status = site.status_once("app", "degraded");
+    assert_eq!(status["last_error"]["code"], "invalid_client");
+    assert_eq!(site.get("app"), token);
+
+    site.set_secret("app", SECRET);
+    let status = site.status_once("app", "warm");
+    assert_eq!(status["generation"], 2);
+}
+
+#[test]
+fn s55_a_removed_secret_takes_the_token_with_it_at_once() {
+    let site = Site::with_app(AuthServer::start());
+    site.get("app");
+    site.cli(&["secret", "remove", "app"], "");
+
+    let refused = site.install.cli(["get", "app"]).run().expect(6);
+    assert!(refused.stdout.is_empty(), "{refused:?}");
+    let status = site.install.status("app");
+    assert_eq!((&status["state"], &status["expires_in"]), (&"blocked".into(), &Value::Null));
+    assert_eq!((&status["last_error"]["code"], &status["credential"]), (&"no_credential".into(), &Value::Null));
+    assert_eq!(site.server.token_requests("app"), 1);
+}
+
+#[test]
+fn s55_a_token_that_arrives_after_its_secret_was_removed_is_not_kept() {
+    let server = AuthServer::start();
+    server.set_fault(Fault::Delay(Duration::from_secs(1)));
+    let site = Site::with_app(server);
+    wait_until(DEADLINE, || site.server.token_requests("app") == 1);
+    site.cli(&["secret", "remove", "app"], "");
+    wait_until(DEADLINE, || site.server.counts("app").accepted == 1);
+
+    site.install.cli(["get", "app"]).run().expect(6);
+    assert_eq!(site.install.status("app")["generation"], 0);
+}
+
+#[test]
+fn a_secret_may_hold_every_character_that_is_special_somewhere() {
+    let awkward = " + : % & = \" ' \\ æøå s3cret ";
+    let server = AuthServer::start();
+    server.register(Client::secret_basic("header", awkward));
+    server.register(Client::secret_post("body", awkward));
+    let clients = [("header", "client_secret_basic", ""), ("body", "client_secret_post", "")];
+    let site = Site::start(server, &clients);
+    for (client, ..) in clients {
+        site.set_secret(client, &format!("{awkward}\n"));
+        site.assert_accepted(&site.get(client));
+    }
+}

@@ -1,0 +1,153 @@
+//! The unit files, as systemd itself sees them, in a root of their own with the daemon installed.
+
+#![expect(clippy::unwrap_used, reason = "what a test can't do without fails it")]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+use tokenbroker_testkit::{binary, require_or_skip};
+
+const UNITS: [&str; 2] = ["tokenbrokerd.service", "tokenbrokerd.socket"];
+
+/// Where `systemd-analyze security` sees trouble, in tenths; what is left is mostly the network that a broker needs.
+const EXPOSURE_LIMIT: &str = "20";
+
+#[test]
+fn systemd_has_nothing_to_say_about_the_units() {
+    if !systemd_is_here("systemd-analyze") {
+        return;
+    }
+    let root = InstalledRoot::new();
+    let output = root.run("systemd-analyze", &["verify"], &UNITS);
+    // An unknown key is a warning to systemd, and the exit status says nothing of it.
+    let complaints = complaints(&output);
+    assert!(output.status.success() && complaints.is_empty(), "{complaints}");
+}
+
+#[test]
+fn a_mistake_in_a_unit_would_be_noticed() {
+    if !systemd_is_here("systemd-analyze") {
+        return;
+    }
+    let root = InstalledRoot::new();
+    let unit = root.units().join("tokenbrokerd.service");
+    let text = fs::read_to_string(&unit).unwrap();
+    fs::write(&unit, text.replace("NoNewPrivileges=", "NoNewPriviledges=")).unwrap();
+    assert!(complaints(&root.run("systemd-analyze", &["verify"], &UNITS)).contains("NoNewPriviledges"));
+
+    fs::write(&unit, text).unwrap();
+    fs::remove_file(root.path().join("usr/bin/tokenbrokerd")).unwrap();
+    assert!(!root.run("systemd-analyze", &["verify"], &UNITS).status.success());
+}
+
+#[test]
+fn the_service_is_shut_in() {
+    if !systemd_is_here("systemd-analyze") {
+        return;
+    }
+    let root = InstalledRoot::new();
+    let options = ["security", "--offline=true", "--threshold", EXPOSURE_LIMIT];
+    let output = root.run("systemd-analyze", &options, &["tokenbrokerd.service"]);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+fn the_user_of_the_service_is_made() {
+    if !systemd_is_here("systemd-sysusers") {
+        return;
+    }
+    let root = InstalledRoot::new();
+    let output = root.run("systemd-sysusers", &[], &[]);
+    assert!(output.status.success(), "{}", complaints(&output));
+    let users = fs::read_to_string(root.path().join("etc/passwd")).unwrap();
+    let user = users.lines().find(|line| line.starts_with("tokenbroker:")).unwrap();
+    assert!(user.contains(":/var/lib/tokenbroker:") && user.ends_with("/nologin"), "{user}");
+    assert!(source("tokenbrokerd.service").contains("\nUser=tokenbroker\n"));
+}
+
+/// What was tried with systemd and found to break: each of these lines looks like an improvement.
+#[test]
+fn the_units_leave_out_what_breaks_callers() {
+    let service = source("tokenbrokerd.service");
+    let settings: Vec<_> = service.lines().filter(|line| !line.starts_with('#')).collect();
+    for broken in ["RuntimeDirectory=", "DynamicUser=", "PrivateUsers=", "ProtectProc="] {
+        assert!(!settings.iter().any(|line| line.starts_with(broken)), "{broken}");
+    }
+    let socket = source("tokenbrokerd.socket");
+    for setting in ["ListenStream=/run/tokenbroker/broker.sock", "SocketMode=0666", "DirectoryMode=0755"] {
+        assert!(socket.lines().any(|line| line == setting), "{setting}");
+    }
+}
+
+/// A file system root with systemd's own units, ours, and the daemon.
+struct InstalledRoot(TempDir);
+
+impl InstalledRoot {
+    fn new() -> Self {
+        let root = Self(TempDir::new().unwrap());
+        for directory in ["etc", "usr/bin", "usr/lib/sysusers.d"] {
+            fs::create_dir_all(root.path().join(directory)).unwrap();
+        }
+        symlink("usr/bin", root.path().join("bin")).unwrap();
+        copy_directory(Path::new("/usr/lib/systemd/system"), &root.units());
+        for unit in UNITS {
+            fs::write(root.units().join(unit), source(unit)).unwrap();
+        }
+        let sysusers = root.path().join("usr/lib/sysusers.d/tokenbroker.conf");
+        fs::write(sysusers, source("tokenbroker.sysusers")).unwrap();
+        fs::copy(binary("tokenbrokerd"), root.path().join("usr/bin/tokenbrokerd")).unwrap();
+        fs::copy("/bin/kill", root.path().join("usr/bin/kill")).unwrap();
+        root
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn units(&self) -> PathBuf {
+        self.path().join("usr/lib/systemd/system")
+    }
+
+    fn run(&self, program: &str, options: &[&str], units: &[&str]) -> Output {
+        let mut command = Command::new(program);
+        command.args(options).arg(format!("--root={}", self.path().display())).args(units);
+        command.output().unwrap()
+    }
+}
+
+/// What systemd says of our units; its own may have troubles of theirs.
+fn complaints(output: &Output) -> String {
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    stderr.lines().filter(|line| line.contains("tokenbroker")).collect::<Vec<_>>().join("\n")
+}
+
+fn systemd_is_here(program: &str) -> bool {
+    let answer = Command::new(program).arg("--version").output();
+    let available = answer.map(|_| ()).map_err(|error| format!("{program} can't be started: {error}"));
+    require_or_skip("systemd units", available)
+}
+
+fn source(name: &str) -> String {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().join("systemd");
+    fs::read_to_string(directory.join(name)).unwrap()
+}
+
+/// Units are files, links, and directories of both.
+fn copy_directory(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            copy_directory(&from, &to);
+        } else if kind.is_symlink() {
+            symlink(fs::read_link(&from).unwrap(), to).unwrap();
+        } else {
+            fs::copy(&from, to).unwrap();
+        }
+    }
+}
