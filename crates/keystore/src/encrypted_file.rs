@@ -32,8 +32,8 @@ struct Inner {
 }
 
 impl EncryptedFile {
-    /// A store in `path`, whether it is there or not; its key is looked for in a directory of systemd's and then
-    /// in `key_file`.
+    /// A store in `path`, whether it is there or not; its key is looked for in a directory of systemd's and
+    /// then in `key_file`.
     pub(crate) fn new(path: PathBuf, credentials_directory: Option<&Path>, key_file: PathBuf) -> Self {
         let key = KeyPlaces::new(credentials_directory, key_file);
         Self(Arc::new(Inner { path, key, cache: Mutex::default() }))
@@ -50,7 +50,7 @@ impl EncryptedFile {
         Ok(())
     }
 
-    /// Whether the file holds something, as far as it says without being decrypted. One that can't be read does.
+    /// Whether the file holds something, as far as it says without being decrypted. What can't be read does.
     pub(crate) fn holds_anything(&self) -> Result<bool, Error> {
         let Some((file, _)) = private_file::read(&self.0.path, Readers::Owner)? else { return Ok(false) };
         Ok(Header::parse(file.expose()).map_or(true, |header| !header.index.is_empty()))
@@ -61,15 +61,15 @@ impl EncryptedFile {
         let path = self.0.path.display();
         match self.0.key.place() {
             Place::Systemd(_) => format!(
-                "credentials rest in {path}, encrypted with a key that systemd passes at start: a copy of that \
-                 file is worth nothing without the key, which is as safe as systemd keeps it \
-                 (LoadCredentialEncrypted= binds it to this host); root and the daemon's own user can read both \
-                 while the service runs"
+                "credentials rest in {path}, encrypted with a key that systemd passes at start: a copy of \
+                 that file is worth nothing without the key, which is as safe as systemd keeps it \
+                 (LoadCredentialEncrypted= binds it to this host); root and the daemon's own user can read \
+                 both while the service runs"
             ),
             Place::File(key) => format!(
-                "credentials rest in {path}, encrypted with the key in {}: this protects a copy of the first file \
-                 alone, such as a backup that leaves the key out; it does not protect against root, the daemon's \
-                 own user or whoever has both files",
+                "credentials rest in {path}, encrypted with the key in {}: this protects a copy of the first \
+                 file alone, such as a backup that leaves the key out; it does not protect against root, the \
+                 daemon's own user or whoever has both files",
                 key.display()
             ),
         }

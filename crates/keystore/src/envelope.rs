@@ -1,7 +1,7 @@
 //! How one credential is written down, whatever store it goes to.
 //!
-//! A version byte, the length of a JSON header (`u16`, little-endian), the header, and the secret bytes as they
-//! are: a private key of 4096 bits with its header stays under the 2,560 bytes that Windows allows.
+//! A version byte, the length of a JSON header (`u16`, little-endian), the header, and the secret bytes as
+//! they are: a private key of 4096 bits with its header stays under the 2,560 bytes that Windows allows.
 
 use serde::{Deserialize, Serialize};
 use tokenbroker_secret::{Secret, SecretString};
@@ -72,7 +72,7 @@ impl Envelope {
         };
         let header =
             Header { kind: self.content.kind(), kid, algorithm, created: self.created, serial: self.serial };
-        // Plain data with string keys always has a JSON form, and a key ID is too short to overflow the length.
+        // Plain data with string keys always has a JSON form, and no key ID overflows the length.
         let header = serde_json::to_vec(&header).unwrap_or_default();
         let length = u16::try_from(header.len()).unwrap_or(0);
         let content = self.content.bytes();

@@ -16,7 +16,7 @@ pub enum Error {
         /// What to do about it.
         hint: Option<String>,
     },
-    /// It will not be done, now or later, unless somebody changes something: a bad key, a file that others can read.
+    /// It will not be done until somebody changes something: a bad key, a file that others can read.
     #[error("{message}")]
     Refused {
         /// What is wrong.

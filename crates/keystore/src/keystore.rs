@@ -46,8 +46,8 @@ pub struct Options {
 
 /// The credentials of all clients.
 ///
-/// Every method but [`open`](Self::open), [`kind`](Self::kind) and [`notes`](Self::notes) can take as long as a
-/// keyring that hangs, and fails with [`Error::Unavailable`] while the store can't be reached, with
+/// Every method but [`open`](Self::open), [`kind`](Self::kind) and [`notes`](Self::notes) can take as long as
+/// a keyring that hangs, and fails with [`Error::Unavailable`] while the store can't be reached, with
 /// [`Error::WouldChange`] if another store than the configured one holds the credentials, and with
 /// [`Error::KeyLost`] if the encrypted file can't be decrypted.
 #[derive(Debug)]
@@ -62,8 +62,8 @@ impl KeyStore {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] if a file of the key store can be read by others, with the command that remedies it,
-    /// or was written by a newer version; [`Error::Unavailable`] if one can't be read.
+    /// [`Error::Refused`] if a file of the key store can be read by others, with the command that remedies
+    /// it, or was written by a newer version; [`Error::Unavailable`] if one can't be read.
     pub fn open(options: Options) -> Result<Self, Error> {
         Self::with_keyring(&options, Box::new(OsKeyring::default()))
     }
@@ -90,7 +90,8 @@ impl KeyStore {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] for a secret that is empty, over 2,048 bytes, a private key, or has control characters.
+    /// [`Error::Refused`] for a secret that is empty, over 2,048 bytes, a private key, or has control
+    /// characters.
     pub fn set_secret(
         &mut self,
         client: &str,
@@ -132,8 +133,8 @@ impl KeyStore {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] for anything else, and for keys that are not the algorithm's, too short or too long, in
-    /// words of its own for each, with the command that converts it if there is one.
+    /// [`Error::Refused`] for anything else, and for keys that are not the algorithm's, too short or too
+    /// long, in words of its own for each, with the command that converts it if there is one.
     pub fn import_key(
         &mut self,
         client: &str,

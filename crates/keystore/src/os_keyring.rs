@@ -1,9 +1,10 @@
 //! The keyring of the operating system, asked only when it can answer without a prompt.
 //!
-//! On Linux that is a Secret Service (gnome-keyring, KeePassXC) on the session bus. Its store unlocks by itself
-//! what is locked, and so opens a dialog, when it searches or writes. So before each use the service is asked
-//! over D-Bus whether anything that would be touched is locked, which needs no dialog. Someone who locks the
-//! keyring between that question and the use can still cause one; nothing in the protocol prevents that.
+//! On Linux that is a Secret Service (gnome-keyring, KeePassXC) on the session bus. Its store unlocks by
+//! itself what is locked, and so opens a dialog, when it searches or writes. So before each use the service
+//! is asked over D-Bus whether anything that would be touched is locked, which needs no dialog. Someone who
+//! locks the keyring between that question and the use can still cause one; nothing in the protocol prevents
+//! that.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -36,7 +37,7 @@ pub(crate) struct OsKeyring {
 
 struct Session {
     bus: Connection,
-    /// Who provided the service when the store was connected. Another one knows nothing of the store's session.
+    /// Who provided the service when the store was connected. Another knows nothing of the store's session.
     provider: OwnedUniqueName,
     store: Arc<CredentialStore>,
 }
@@ -141,6 +142,8 @@ impl Obstacle {
 
 impl From<Obstacle> for Error {
     fn from(obstacle: Obstacle) -> Self {
+        const UNLOCK: &str =
+            "log in, or `gnome-keyring-daemon --replace --unlock`, which reads the password from stdin";
         const OTHERWISE: &str = "or set store = \"encrypted-file\" under [keystore]";
         let (why, remedy) = match obstacle {
             Obstacle::NoBus(error) => (
@@ -152,14 +155,10 @@ impl From<Obstacle> for Error {
                     .to_owned(),
                 format!("install and start one, such as gnome-keyring, {OTHERWISE}"),
             ),
-            Obstacle::NoCollection => (
-                "the OS keyring has no default collection yet".to_owned(),
-                "log in, or `gnome-keyring-daemon --unlock`, which makes one".to_owned(),
-            ),
-            Obstacle::Locked => (
-                "the OS keyring is locked".to_owned(),
-                "unlock the keyring (log in, or `gnome-keyring-daemon --unlock`)".to_owned(),
-            ),
+            Obstacle::NoCollection => {
+                ("the OS keyring has no default collection yet".to_owned(), format!("make one: {UNLOCK}"))
+            }
+            Obstacle::Locked => ("the OS keyring is locked".to_owned(), format!("unlock it: {UNLOCK}")),
             Obstacle::Silent(error) => (
                 format!("the OS keyring does not answer: {error}"),
                 "see whether the keyring of this session works: secret-tool search service tokenbroker"

@@ -66,8 +66,8 @@ impl Placement {
         }
     }
 
-    /// The store to write to, decided now if it was not before. It is remembered before anything is stored, so
-    /// that nothing can be stored and forgotten.
+    /// The store to write to, decided now if it was not before. It is remembered before anything is stored,
+    /// so that nothing can be stored and forgotten.
     pub(crate) fn for_writing(&mut self) -> Result<Vault, Error> {
         let (kind, vault) = match self.kind() {
             Some(kind) => {
@@ -87,9 +87,9 @@ impl Placement {
         match self.kind() {
             None => "nothing is stored yet; the first credential decides where (store = \"auto\")".to_owned(),
             Some(StoreKind::EncryptedFile) => self.file.note(),
-            Some(StoreKind::OsKeyring) => "credentials rest in the OS keyring: while it is locked its password \
-                                           protects them; while it is unlocked any program of the same user can read \
-                                           them"
+            Some(StoreKind::OsKeyring) => "credentials rest in the OS keyring: while it is \
+                                           locked its password protects them; while it is \
+                                           unlocked any program of the same user can read them"
                 .to_owned(),
         }
     }
@@ -99,7 +99,7 @@ impl Placement {
             match self.vault(StoreKind::OsKeyring) {
                 Ok(vault) => return Ok((StoreKind::OsKeyring, vault)),
                 Err(error) => {
-                    tracing::warn!(%error, "the OS keyring can't be used; credentials go to the encrypted file");
+                    tracing::warn!(%error, "no OS keyring: credentials go to the encrypted file");
                 }
             }
         }
@@ -137,8 +137,8 @@ impl Placement {
             message: format!("the configuration says {configured}, but {remembered} was in use, and {holds}"),
             hint: format!(
                 "set store = \"{remembered}\" under [keystore] and restart; or, to move: do that, remove the \
-                 credentials (tokenbroker secret remove CLIENT), set store = \"{configured}\" again and set them \
-                 anew; or, to give up what is there, {give_up}"
+                 credentials (tokenbroker secret remove CLIENT), set store = \"{configured}\" again and set \
+                 them anew; or, to give up what is there, {give_up}"
             ),
         })
     }

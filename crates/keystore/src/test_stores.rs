@@ -19,7 +19,7 @@ pub(crate) enum Fault {
     None,
     /// A write is refused.
     Set,
-    /// A write is said to have worked, and something else is kept.
+    /// A write is said to have worked, and all but its last byte is kept.
     Keep,
     /// A removal is refused.
     Delete,
@@ -88,8 +88,8 @@ impl CredentialApi for FaultyCredential {
         if self.store.has(Fault::Set) {
             return Err(StoreError::PlatformFailure("disk on fire".into()));
         }
-        let length = if self.store.has(Fault::Keep) { secret.len() / 2 } else { secret.len() };
-        self.entry.set_secret(&secret[..length])
+        let lost = if self.store.has(Fault::Keep) { 1 } else { 0 };
+        self.entry.set_secret(&secret[..secret.len() - lost])
     }
 
     fn get_secret(&self) -> Result<Vec<u8>, StoreError> {

@@ -5,9 +5,10 @@
 //! ```
 //!
 //! Numbers are little-endian. Everything before the nonce is readable and authenticated: the key id tells a
-//! wrong key from damage, and the index says which clients have what, so that it can be told even when the key
-//! is lost. The entries are sealed with AES-256-GCM-SIV under a fresh random nonce for each write; should a
-//! nonce ever repeat (a cloned virtual machine), this mode loses nothing but that two equal files look equal.
+//! wrong key from damage, and the index says which clients have what, so that it can be told even when the
+//! key is lost. The entries are sealed with AES-256-GCM-SIV under a fresh random nonce for each write; should
+//! a nonce ever repeat (a cloned virtual machine), this mode loses nothing but that two equal files look
+//! equal.
 
 use std::collections::BTreeMap;
 

@@ -12,10 +12,13 @@ use crate::{Algorithm, Error};
 // The remedies are pipes, so that no plain key comes to lie about in a file.
 const TO_PKCS8: &str =
     "convert it on the way: openssl pkcs8 -topk8 -nocrypt -in key.pem | tokenbroker key import CLIENT";
-const FROM_DER: &str = "convert it on the way: openssl pkcs8 -topk8 -nocrypt -inform DER -in key.der | tokenbroker key import CLIENT";
+const FROM_DER: &str = "convert it on the way: openssl pkcs8 -topk8 -nocrypt -inform DER -in key.der \
+                        | tokenbroker key import CLIENT";
 const DECRYPT: &str =
     "decrypt it on the way: openssl pkcs8 -topk8 -nocrypt -in key.pem | tokenbroker key import CLIENT";
 const DECRYPT_PKCS8: &str = "decrypt it on the way: openssl pkey -in key.pem | tokenbroker key import CLIENT";
+const PLAIN_RSA: &str = "PS256 takes a plain RSA key: openssl genpkey -algorithm RSA -pkeyopt \
+                         rsa_keygen_bits:3072, or let the broker make one: tokenbroker key generate";
 const FIRST_LINE: &str = "the first line of a private key should be -----BEGIN PRIVATE KEY-----";
 const GENERATE: &str = "or let the broker make one: tokenbroker key generate";
 
@@ -72,11 +75,8 @@ pub(super) fn check(algorithm: Algorithm, encoding: Encoding, der: &Secret) -> R
         Algorithm::EdDsa => Kind::Ed25519,
     };
     if kind == Kind::RsaPss {
-        return Err(Error::refused("the key is restricted to RSA-PSS by its type (id-RSASSA-PSS), which is not taken")
-            .with_hint(
-                "PS256 takes a plain RSA key: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072, or let \
-                 the broker make one: tokenbroker key generate",
-            ));
+        let what = "the key is restricted to RSA-PSS by its type (id-RSASSA-PSS), which is not taken";
+        return Err(Error::refused(what).with_hint(PLAIN_RSA));
     }
     if kind != needed {
         return Err(Error::refused(format!(

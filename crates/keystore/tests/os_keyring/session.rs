@@ -6,12 +6,14 @@
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use zbus::blocking::{Connection, MessageIterator};
 use zbus::zvariant::OwnedObjectPath;
 
@@ -38,7 +40,10 @@ pub(crate) fn in_session(name: &str, bus: Bus, test: impl FnOnce(&Path)) {
     }
     if let Some(missing) = missing_program() {
         assert!(std::env::var_os("CI").is_none(), "{missing} is not installed, and CI must run this test");
-        eprintln!("\nNOT RUN: {name}: {missing} is not installed (apt-get install gnome-keyring dbus)\n");
+        // Past the harness, which swallows what a test that passes prints.
+        let loud =
+            format!("\nNOT RUN: {name}: {missing} is not installed (apt-get install gnome-keyring dbus)\n\n");
+        std::io::stderr().write_all(loud.as_bytes()).unwrap();
         return;
     }
     let directory = tempfile::tempdir().unwrap();
@@ -99,15 +104,17 @@ const BARE_BUS: &str = r#"<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus 
 
 /// With a deadline: a prompt that nobody answers would keep it for ever.
 fn run(command: &mut Command) -> Output {
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.process_group(0).spawn().unwrap();
     let (stdout, stderr) = (collect(child.stdout.take().unwrap()), collect(child.stderr.take().unwrap()));
-    let ended = within(Duration::from_secs(90), || child.try_wait().unwrap());
+    let ended = within(Duration::from_secs(60), || child.try_wait().unwrap());
     let status = ended.unwrap_or_else(|| kill(&mut child));
     Output { status, stdout: stdout.join().unwrap(), stderr: stderr.join().unwrap() }
 }
 
+/// The bus and the inner run with it, which hold the other ends of the pipes.
 fn kill(child: &mut Child) -> std::process::ExitStatus {
-    child.kill().unwrap();
+    kill_process_group(Pid::from_child(child), Signal::KILL).unwrap();
     child.wait().unwrap()
 }
 
@@ -135,12 +142,13 @@ pub(crate) fn within<T>(time: Duration, mut ask: impl FnMut() -> Option<T>) -> O
     }
 }
 
-/// Starts gnome-keyring and unlocks it, or unlocks the one that runs. A keyring is made if there is none.
+/// Starts gnome-keyring and unlocks its keyring. One is made if there is none.
 pub(crate) fn unlock_keyring() {
     keyring_daemon(&["--unlock"]);
 }
 
-/// Ends the gnome-keyring that runs, and starts another on the same keyring.
+/// Ends the gnome-keyring that runs, and starts another that is unlocked, on the same keyring. (One that runs
+/// does not unlock a keyring that was locked, whatever it is told.)
 pub(crate) fn restart_keyring() {
     keyring_daemon(&["--replace", "--unlock"]);
 }
