@@ -129,7 +129,10 @@ impl EventLoop {
             }
             Ask::Reload { reply } => self.read_configuration(Some(reply)),
             Ask::CredentialStored(credential) => self.engine.handle(now, Event::CredentialStored(credential)),
-            Ask::CredentialsRemoved(client) => self.engine.handle(now, Event::CredentialsRemoved(client)),
+            Ask::CredentialsRemoved { client, done } => {
+                self.engine.handle(now, Event::CredentialsRemoved(client));
+                let _gone_meanwhile = done.send(());
+            }
         }
     }
 

@@ -9,7 +9,8 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder};
-use tokenbroker_core::config::Issuer;
+use rustls::CertificateError;
+use tokenbroker_core::config::{EndpointSource, Issuer};
 use tokenbroker_core::engine::{TransportFailure, TransportKind};
 use tokenbroker_oauth::{HttpRequest, HttpResponse, Method};
 use tokenbroker_secret::Secret;
@@ -88,8 +89,24 @@ fn client_for(issuer: &Issuer) -> Result<Client, TransportFailure> {
         let certificates =
             read_ca_file(file).map_err(|problem| tls(format!("ca_file {}: {problem}", file.display())))?;
         builder = builder.tls_certs_only(certificates);
+    } else if is_plain_http(issuer) {
+        // Nothing is verified there: a host without CA certificates must not stand in its way.
+        builder = builder.tls_certs_only([]);
     }
-    builder.build().map_err(|error| tls(format!("TLS can't be set up: {}", innermost(&error))))
+    builder.build().map_err(|error| {
+        tls(format!(
+            "TLS can't be set up: {}; are CA certificates installed on this host (package ca-certificates)?",
+            innermost(&error)
+        ))
+    })
+}
+
+fn is_plain_http(issuer: &Issuer) -> bool {
+    let url = match &issuer.endpoint {
+        EndpointSource::Discover(identifier) => identifier.as_str(),
+        EndpointSource::Named { endpoint, .. } => endpoint.as_str(),
+    };
+    url.starts_with("http:")
 }
 
 async fn exchange(client: &Client, request: HttpRequest, timeout: Duration) -> Result<HttpResponse, Fault> {
@@ -166,23 +183,26 @@ fn tls(message: String) -> TransportFailure {
 
 /// What rustls said, if it was rustls that gave up. It travels inside of I/O errors.
 fn tls_problem(error: &reqwest::Error) -> Option<String> {
-    let mut source = error.source();
-    while let Some(error) = source {
-        let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let rustls = error.downcast_ref().or_else(|| inside.and_then(|inside| inside.downcast_ref()));
-        if let Some(problem) = rustls {
+    let mut next = error.source();
+    while let Some(error) = next {
+        if let Some(problem) = error.downcast_ref() {
             return Some(words_for(problem));
         }
-        source = error.source();
+        // An I/O error names as its source the source of what is inside of it.
+        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
+            Some(inside) => Some(inside),
+            None => error.source(),
+        };
     }
     None
 }
 
 fn words_for(problem: &rustls::Error) -> String {
     match problem {
-        rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer) => {
-            "its certificate is not from a CA that is trusted here".into()
-        }
+        // The latter: a CA that is trusted has the same name.
+        rustls::Error::InvalidCertificate(
+            CertificateError::UnknownIssuer | CertificateError::BadSignature,
+        ) => "its certificate is not from a CA that is trusted here".into(),
         other => other.to_string(),
     }
 }

@@ -79,8 +79,8 @@ pub(crate) enum Ask {
     Reload { reply: oneshot::Sender<Result<(), ReloadRefused>> },
     /// A credential was stored.
     CredentialStored(StoredCredential),
-    /// A client's credentials were removed.
-    CredentialsRemoved(ClientName),
+    /// A client's credentials were removed. Done when its slot is empty.
+    CredentialsRemoved { client: ClientName, done: oneshot::Sender<()> },
 }
 
 /// What is asked of a token.

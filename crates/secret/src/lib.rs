@@ -21,6 +21,9 @@ pub struct Secret(Zeroizing<Box<[u8]>>);
 impl Secret {
     /// Takes the bytes over. A vector with spare capacity is copied, and the original wiped.
     pub fn new(mut bytes: Vec<u8>) -> Self {
+        if bytes.len() == bytes.capacity() {
+            return Self(Zeroizing::new(bytes.into_boxed_slice()));
+        }
         let exact = bytes.as_slice().into();
         bytes.zeroize();
         Self(Zeroizing::new(exact))

@@ -1,12 +1,13 @@
 //! One connection: hello, then requests as they come and replies as they are ready.
 
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use futures_util::{StreamExt, poll};
 use tokenbroker_ipc::{PeerIdentity, Stream};
 use tokenbroker_protocol::hello::{CallerHello, DaemonHello};
 use tokenbroker_protocol::{FrameBuffer, Reply, Request, decode, encode_into, frame};
@@ -82,7 +83,7 @@ impl Connection {
     }
 
     async fn serve(&mut self) -> Ended {
-        let stopping = self.shared.stopping.clone();
+        let mut stopping = pin!(self.shared.stopping.clone().cancelled_owned());
         // Runs from the first byte of a frame that is not complete yet.
         let mut frame_deadline: Option<Pin<Box<Sleep>>> = None;
         loop {
@@ -104,7 +105,7 @@ impl Connection {
                     self.flush().await
                 }
                 () = passed(&mut frame_deadline) => Err(Ended::TooSlow),
-                () = stopping.cancelled() => break,
+                () = &mut stopping => break,
             };
             if let Err(ended) = step {
                 return ended;
@@ -156,7 +157,14 @@ impl Connection {
         if self.replies.is_empty() {
             return Ok(());
         }
-        let written = tokio::time::timeout(WRITE_DEADLINE, self.stream.write_all(&self.replies)).await;
+        let written = {
+            let mut write = pin!(self.stream.write_all(&self.replies));
+            // Nearly always the socket takes it at once, and no deadline is needed.
+            match poll!(&mut write) {
+                Poll::Ready(written) => Ok(written),
+                Poll::Pending => tokio::time::timeout(WRITE_DEADLINE, write).await,
+            }
+        };
         // Only what was written: wiping the spare room, too, would cost more than the write.
         self.replies.as_mut_slice().zeroize();
         self.replies.clear();

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokenbroker_core::config::{AuthMethod, Client};
 use tokenbroker_keystore::{Error, KeyStore, PublicKey, Stored};
 use tokenbroker_protocol::{Command, Failure, FailureCode, KeyAlgorithm, Response};
+use tokio::sync::oneshot;
 
 use super::requests::{Session, failure};
 use crate::clock;
@@ -37,9 +38,17 @@ pub(super) async fn carry_out(session: &Session, command: Command) -> Result<Res
         Command::CredentialRemove { client } => {
             let client = configured(session, &client)?;
             let name = client.name.to_string();
-            let removed = call(session, move |store| store.remove(&name)).await?;
-            tell(session, Ask::CredentialsRemoved(client.name.clone()));
-            Ok(credentials(&removed))
+            let removed = call(session, move |store| match store.remove(&name) {
+                Err(nothing @ Error::NotFound { .. }) => Ok(Err(nothing)),
+                removed => removed.map(Ok),
+            });
+            let removed = removed.await?;
+            // Removed behind our back, perhaps: what was got with it goes all the same.
+            tell_removed(session, &client).await;
+            match removed {
+                Ok(removed) => Ok(credentials(&removed)),
+                Err(nothing) => Err(failure(FailureCode::Refused, nothing.to_string())),
+            }
         }
         Command::KeyGenerate { client, algorithm, bits, kid } => {
             let client = configured(session, &client)?;
@@ -95,7 +104,7 @@ async fn tell_what_is_left(session: &Session, client: &Client) -> Result<(), Fai
     let left = call(session, move |store| store.list(Some(&name))).await?;
     match left.iter().max_by_key(|stored| stored.created) {
         Some(newest) => tell_stored(session, Some(newest)),
-        None => tell(session, Ask::CredentialsRemoved(client.name.clone())),
+        None => tell_removed(session, client).await,
     }
     Ok(())
 }
@@ -104,6 +113,13 @@ fn tell_stored(session: &Session, stored: Option<&Stored>) {
     if let Some(credential) = stored.and_then(convert::stored_credential) {
         tell(session, Ask::CredentialStored(credential));
     }
+}
+
+/// Returns when nobody gets a token any more that was got with what was removed: warm gets don't pass the event loop.
+async fn tell_removed(session: &Session, client: &Client) {
+    let (done, emptied) = oneshot::channel();
+    tell(session, Ask::CredentialsRemoved { client: client.name.clone(), done });
+    let _stopped_meanwhile = emptied.await;
 }
 
 fn tell(session: &Session, ask: Ask) {

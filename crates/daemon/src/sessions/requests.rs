@@ -96,12 +96,9 @@ impl Session {
         let caller = self.caller();
         match self.shared.slots.find(client) {
             Some(slot) if slot.access().permits(&caller) => Ok(slot),
-            found => {
-                if self.is_administrator() && found.is_none() {
-                    return Err(self.unknown_client(client));
-                }
-                Err(denied(client))
-            }
+            Some(_) if self.is_administrator() => Err(self.not_permitted(client)),
+            None if self.is_administrator() => Err(self.unknown_client(client)),
+            _ => Err(denied(client)),
         }
     }
 
@@ -233,6 +230,13 @@ impl Session {
 
     pub(super) fn shared(&self) -> &Arc<Shared> {
         &self.shared
+    }
+
+    /// Only for administrators: it tells that there is such a client.
+    fn not_permitted(&self, client: &str) -> Failure {
+        let hint = format!("add a rule for uid {} to `allow` of [clients.{client}]", self.peer.uid);
+        let message = format!("no rule of client {client} permits this caller, administrator or not");
+        Failure { hint: Some(hint), ..failure(FailureCode::Denied, message) }
     }
 
     /// Only for administrators: it tells which clients there are.
