@@ -45,3 +45,18 @@ pub struct Now {
     /// Wall clock: seconds since 1970 (UTC).
     pub unix: u64,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_stop_at_the_end_of_time_and_intervals_at_zero() {
+        let hour = Duration::from_secs(3600);
+        let moment = Moment::BOOT.after(hour);
+        assert_eq!(moment.since(Moment::BOOT), hour);
+        assert_eq!(Moment::BOOT.since(moment), Duration::ZERO);
+        assert_eq!(Moment::BOOT.until(moment), hour);
+        assert_eq!(moment.after(Duration::MAX), Moment::from_nanos(u64::MAX));
+    }
+}

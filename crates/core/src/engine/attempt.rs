@@ -33,17 +33,6 @@ pub(super) enum Stage {
     Sending { requested_at: Moment, version: String },
 }
 
-impl Stage {
-    /// Whether it holds one of the places at the issuer's gate.
-    fn is_past_the_gate(&self) -> bool {
-        !matches!(self, Self::Idle | Self::Queued { .. })
-    }
-
-    fn is_sent(&self) -> bool {
-        matches!(self, Self::Sending { .. })
-    }
-}
-
 impl Engine {
     /// Queues a token key at its issuer's gate, and lets in whom it can.
     pub(super) fn queue(&mut self, now: Now, handle: u64, urgent: bool) {
@@ -54,6 +43,14 @@ impl Engine {
         self.open_gate(now, &issuer);
     }
 
+    /// Callers wait now for a token key that was queued without.
+    pub(super) fn hurry_queued(&mut self, handle: u64) {
+        let Some(issuer) = self.issuer_of(handle) else { return };
+        if let Some(state) = self.issuers.get_mut(&issuer) {
+            state.gate.hurry(handle);
+        }
+    }
+
     /// Starts the attempts whose turn it is.
     pub(super) fn open_gate(&mut self, now: Now, issuer: &str) {
         while let Some(state) = self.issuers.get_mut(issuer) {
@@ -61,10 +58,7 @@ impl Engine {
                 // Those let in now would pile up and send their requests all at once.
                 return;
             }
-            let tokens = &self.tokens;
-            let is_waiting =
-                |handle| tokens.get(&handle).is_some_and(|token| matches!(token.stage, Stage::Queued { .. }));
-            match state.gate.next(now.boot, is_waiting) {
+            match state.gate.next(now.boot) {
                 Turn::Now(handle) => self.load_credential(handle),
                 Turn::Later(opens) => return self.open_gate_later(issuer, opens),
                 Turn::None => return,
@@ -137,7 +131,7 @@ impl Engine {
         self.try_again(now, handle, failed.failure.clone(), now.boot.until(failed.until));
     }
 
-    fn tokens_of(&self, issuer: &str, is_meant: impl Fn(&Stage) -> bool) -> Vec<u64> {
+    pub(super) fn tokens_of(&self, issuer: &str, is_meant: impl Fn(&Stage) -> bool) -> Vec<u64> {
         let is_issuers = |handle| self.client_of(handle).is_some_and(|client| client.issuer.name == issuer);
         let tokens = self.tokens.iter().filter(|(_, token)| is_meant(&token.stage));
         tokens.map(|(handle, _)| *handle).filter(|handle| is_issuers(*handle)).collect()
@@ -276,16 +270,17 @@ impl Engine {
         }
     }
 
-    /// Gives the place at the gate back, and lets the next one in.
+    /// Gives the place at the gate or in its queue back, and lets the next one in.
     fn leave_gate(&mut self, now: Now, handle: u64) {
         let Some(token) = self.tokens.get_mut(&handle) else { return };
         let stage = std::mem::replace(&mut token.stage, Stage::Idle);
-        if !stage.is_past_the_gate() {
-            return;
-        }
         let Some(issuer) = self.issuer_of(handle) else { return };
-        if let Some(state) = self.issuers.get_mut(&issuer) {
-            state.gate.done(stage.is_sent());
+        let Some(state) = self.issuers.get_mut(&issuer) else { return };
+        match stage {
+            Stage::Idle => return,
+            Stage::Queued { .. } => return state.gate.withdraw(handle),
+            Stage::Loading | Stage::Discovering { .. } | Stage::Signing { .. } => state.gate.done(false),
+            Stage::Sending { .. } => state.gate.done(true),
         }
         self.open_gate(now, &issuer);
     }

@@ -27,7 +27,7 @@ pub(super) struct ClientState {
 /// What is known of the key store as a whole.
 #[derive(Debug, Default)]
 pub(super) struct Inventory {
-    known: bool,
+    pub(super) known: bool,
     /// The last listing failed, and the next is due at this time.
     pub(super) failed: Option<(Failure, Moment)>,
     retry: Retry,

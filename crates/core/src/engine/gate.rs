@@ -57,19 +57,28 @@ impl Gate {
         (self.max_in_flight, self.pace) = (max_in_flight, pace);
     }
 
-    /// Queues a token key. One that became urgent while it waited may be queued again: `is_waiting` of
-    /// [`next`](Self::next) skips its older entry.
+    /// Queues a token key that is not queued yet.
     pub(crate) fn queue(&mut self, token: u64, urgent: bool) {
         if urgent { self.urgent.push_back(token) } else { self.routine.push_back(token) }
     }
 
-    /// Takes the next token key whose turn it is, of those that still wait.
-    pub(crate) fn next(&mut self, now: Moment, is_waiting: impl Fn(u64) -> bool) -> Turn {
+    /// Callers wait now for a token key that was queued without.
+    pub(crate) fn hurry(&mut self, token: u64) {
+        self.withdraw(token);
+        self.urgent.push_back(token);
+    }
+
+    /// Takes a token key out of the queue.
+    pub(crate) fn withdraw(&mut self, token: u64) {
         for queue in [&mut self.urgent, &mut self.routine] {
-            while queue.front().is_some_and(|token| !is_waiting(*token)) {
-                queue.pop_front();
+            if let Some(place) = queue.iter().position(|queued| *queued == token) {
+                queue.remove(place);
             }
         }
+    }
+
+    /// Takes the next token key whose turn it is.
+    pub(crate) fn next(&mut self, now: Moment) -> Turn {
         let queue = if self.urgent.is_empty() { &mut self.routine } else { &mut self.urgent };
         if queue.is_empty() || self.in_flight >= self.max_in_flight {
             return Turn::None;
@@ -102,6 +111,17 @@ impl Gate {
 }
 
 #[cfg(test)]
+impl Gate {
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    pub(crate) fn queued(&self) -> usize {
+        self.urgent.len() + self.routine.len()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -115,22 +135,39 @@ mod tests {
         gate.queue(1, false);
         gate.queue(2, false);
         gate.queue(3, true);
-        assert_eq!(gate.next(at(0), |_| true), Turn::Now(3));
-        assert_eq!(gate.next(at(0), |_| true), Turn::Now(1));
-        assert_eq!(gate.next(at(0), |_| true), Turn::None, "two are under way");
+        assert_eq!(gate.next(at(0)), Turn::Now(3));
+        assert_eq!(gate.next(at(0)), Turn::Now(1));
+        assert_eq!(gate.next(at(0)), Turn::None, "two are under way");
         gate.done(true);
-        assert_eq!(gate.next(at(0), |_| true), Turn::Now(2));
+        assert_eq!(gate.next(at(0)), Turn::Now(2));
     }
 
     #[test]
-    fn an_entry_that_waits_no_more_is_skipped() {
+    fn one_that_is_hurried_goes_first_and_one_that_is_withdrawn_does_not_go() {
         let mut gate = Gate::new(8, 0);
-        gate.queue(1, false);
-        gate.queue(1, true);
-        gate.queue(2, false);
-        assert_eq!(gate.next(at(0), |_| true), Turn::Now(1));
-        assert_eq!(gate.next(at(0), |token| token != 1), Turn::Now(2));
-        assert_eq!(gate.next(at(0), |_| true), Turn::None);
+        (1..=4).for_each(|token| gate.queue(token, false));
+        gate.hurry(3);
+        gate.withdraw(1);
+        let order: Vec<_> = std::iter::from_fn(|| match gate.next(at(0)) {
+            Turn::Now(token) => Some(token),
+            _ => None,
+        })
+        .collect();
+        assert_eq!(order, [3, 2, 4]);
+    }
+
+    #[test]
+    fn a_change_of_limits_does_not_forget_what_was_started_a_moment_ago() {
+        let mut gate = Gate::new(8, 1);
+        (0..3).for_each(|token| gate.queue(token, false));
+        assert_eq!(gate.next(at(0)), Turn::Now(0));
+        gate.set_limits(1, 5);
+        assert_eq!(gate.next(at(0)), Turn::None, "one is under way");
+        gate.done(true);
+        assert_eq!(gate.next(at(0)), Turn::Later(at(1_000)));
+        assert_eq!(gate.next(at(1_000)), Turn::Now(1));
+        gate.done(true);
+        assert_eq!(gate.next(at(1_000)), Turn::Later(at(1_200)));
     }
 
     #[test]
@@ -140,7 +177,7 @@ mod tests {
         let mut starts = Vec::new();
         let mut now = at(0);
         while starts.len() < 200 {
-            match gate.next(now, |_| true) {
+            match gate.next(now) {
                 Turn::Now(_) => starts.push(now),
                 Turn::Later(time) => now = time,
                 Turn::None => unreachable!("tokens are queued and nothing limits those under way"),
@@ -160,7 +197,7 @@ mod tests {
         let mut gate = Gate::new(1, 1);
         for token in 0..100 {
             gate.queue(token, false);
-            assert_eq!(gate.next(at(token), |_| true), Turn::Now(token));
+            assert_eq!(gate.next(at(token)), Turn::Now(token));
             gate.done(false);
         }
     }

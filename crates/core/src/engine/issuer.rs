@@ -22,7 +22,7 @@ pub(super) struct IssuerState {
     config: Arc<config::Issuer>,
     pub(super) gate: Gate,
     /// When the gate lets the next one in, if it is a matter of time.
-    opens: Option<Moment>,
+    pub(super) opens: Option<Moment>,
     discovery: Discovery,
 }
 

@@ -45,3 +45,10 @@ impl Timers {
         self.0.pop_first().map(|(_, due)| due)
     }
 }
+
+#[cfg(test)]
+impl Timers {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &(Moment, Due)> {
+        self.0.iter()
+    }
+}

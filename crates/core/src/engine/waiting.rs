@@ -21,7 +21,7 @@ const MIN_TTL_AGE: f64 = 0.1;
 pub(super) struct Waiter {
     token: u64,
     want: Want,
-    deadline: Moment,
+    pub(super) deadline: Moment,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,7 +83,7 @@ impl Engine {
             }
             Stage::Queued { urgent } if !*urgent => {
                 *urgent = true;
-                self.queue(now, handle, true);
+                self.hurry_queued(handle);
             }
             _ => {}
         }

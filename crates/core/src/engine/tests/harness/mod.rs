@@ -8,13 +8,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::engine::{
-    ClientStatus, Effect, Engine, Event, Granted, Note, Reason, Refusal, State, WaiterId,
-};
+use crate::engine::{ClientStatus, Effect, Engine, Event, Granted, Note, Reason, Refusal, State, WaiterId};
 use crate::time::{Moment, Now};
 
 pub(super) use self::config::{client, config, discovering, issuer, key_client, name};
-pub(super) use self::server::{Reply, Server, TokenRequest};
+pub(super) use self::server::{Reply, Server};
 pub(super) use self::store::KeyStore;
 
 /// How long a caller waits unless a test says otherwise.
@@ -74,11 +72,6 @@ impl World {
 
     fn since_boot(&self) -> Duration {
         self.now.since(Moment::BOOT)
-    }
-
-    /// How long the world has been running.
-    pub(super) fn age(&self) -> Duration {
-        self.now.since(self.start)
     }
 
     /// This long after the world began.
@@ -161,12 +154,10 @@ impl World {
     pub(super) fn get_with(&mut self, client: &str, min_ttl: Duration, wait: Duration) -> WaiterId {
         let waiter = self.next_waiter();
         let slot = self.engine.slots().find(client);
-        if let Some(token) = slot.as_ref().and_then(|slot| slot.current(self.now)) {
-            if self.now.until(token.expires) >= min_ttl {
-                let granted = Granted { handle: slot.unwrap().handle(), token, min_ttl_met: true };
-                self.answered(waiter, Ok(granted));
-                return waiter;
-            }
+        let current = slot.as_ref().and_then(|slot| Some((slot.handle(), slot.current(self.now)?)));
+        if let Some((handle, token)) = current.filter(|(_, token)| self.now.until(token.expires) >= min_ttl) {
+            self.answered(waiter, Ok(Granted { handle, token, min_ttl_met: true }));
+            return waiter;
         }
         let deadline = self.now.after(wait);
         self.happens(Event::Get { waiter, client: name(client), min_ttl, deadline });

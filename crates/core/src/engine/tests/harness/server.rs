@@ -63,7 +63,10 @@ impl Default for Server {
             reply: Reply::Token(3600),
             replies: HashMap::new(),
             secret: None,
-            metadata: vec![("/.well-known/oauth-authorization-server/", Self::metadata("https://as.example/op"))],
+            metadata: vec![(
+                "/.well-known/oauth-authorization-server/",
+                Self::metadata("https://as.example/op"),
+            )],
             requests: Vec::new(),
             lookups: Vec::new(),
         }

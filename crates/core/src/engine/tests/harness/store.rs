@@ -7,7 +7,7 @@ use super::name;
 use crate::config::ClientName;
 use crate::engine::{Credential, CredentialKind, KeyStoreFailure, StoredCredential};
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(in crate::engine::tests) struct KeyStore {
     pub(in crate::engine::tests) is_unavailable: bool,
     pub(in crate::engine::tests) latency: Duration,
@@ -19,9 +19,18 @@ pub(in crate::engine::tests) struct KeyStore {
     versions: u64,
 }
 
+impl Default for KeyStore {
+    /// Holds nothing.
+    fn default() -> Self {
+        let latency = Duration::from_millis(1);
+        let credentials = BTreeMap::new();
+        Self { is_unavailable: false, latency, loads: 0, listings: 0, credentials, versions: 0 }
+    }
+}
+
 impl KeyStore {
     pub(in crate::engine::tests) fn with_secrets<'a>(clients: impl Iterator<Item = &'a ClientName>) -> Self {
-        let mut store = Self { latency: Duration::from_millis(1), ..Self::default() };
+        let mut store = Self::default();
         for client in clients {
             store.set_secret(client.as_str(), "right");
         }
@@ -38,8 +47,7 @@ impl KeyStore {
 
     fn set(&mut self, client: &str, kind: CredentialKind, secret: &str) -> StoredCredential {
         self.versions += 1;
-        let stored =
-            StoredCredential { client: name(client), version: format!("v{}", self.versions), kind };
+        let stored = StoredCredential { client: name(client), version: format!("v{}", self.versions), kind };
         self.credentials.insert(name(client), (stored.clone(), secret.into()));
         stored
     }
