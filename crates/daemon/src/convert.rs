@@ -1,12 +1,10 @@
 //! From the daemon's own types to the wire's, and between those of the crates it joins. Every match is exhaustive: a
 //! new variant on one side does not compile until the other side has words for it.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokenbroker_core::config::ClientName;
-use tokenbroker_core::engine::{self, ClientStatus, Reason, Refusal, State};
-use tokenbroker_core::slots::Published;
+use tokenbroker_core::engine::{self, ClientStatus, Granted, Reason, Refusal, State};
 use tokenbroker_core::time::Moment;
 use tokenbroker_keystore as keystore;
 use tokenbroker_oauth as oauth;
@@ -15,17 +13,19 @@ use tokenbroker_protocol as wire;
 use crate::clock;
 
 /// A token as the caller gets it.
-pub(crate) fn token(token: &Arc<Published>, min_ttl_met: bool, handle: u64, now: Moment) -> wire::Token {
+pub(crate) fn token(id: u32, granted: &Granted, now: Moment) -> wire::TokenReply<'_> {
+    let Granted { handle, token, min_ttl_met } = granted;
     let expires_in = now.until(token.expires);
-    wire::Token {
-        access_token: token.access_token.secret().clone(),
-        token_type: "Bearer".into(),
+    wire::TokenReply {
+        id,
+        access_token: token.access_token.secret(),
+        token_type: "Bearer",
         expires_in_ms: milliseconds(expires_in),
         expires_at_ms: milliseconds(clock::since_epoch() + expires_in),
-        scope: token.scope.clone(),
+        scope: token.scope.as_deref(),
         generation: token.generation,
-        min_ttl_met,
-        handle,
+        min_ttl_met: *min_ttl_met,
+        handle: *handle,
     }
 }
 

@@ -18,7 +18,7 @@ pub use failure::{Failure, FailureCode};
 pub use frame::{FrameBuffer, Oversize, frame};
 pub use message::{
     Command, Credential, CredentialKind, CredentialStatus, GetToken, KeyAlgorithm, LastError, PublicKey,
-    Renewed, Reply, Request, Response, State, Status, StatusPage, Store, Token,
+    Renewed, Reply, Request, Response, State, Status, StatusPage, Store, Token, TokenReply,
 };
 
 /// The longest payload of a frame, in bytes. A longer one is refused before any of it is read.

@@ -1,5 +1,7 @@
 //! Requests and replies of version 1.
 
+use bincode::enc::Encoder;
+use bincode::error::EncodeError;
 use bincode::{Decode, Encode};
 use tokenbroker_secret::{Secret, SecretString};
 
@@ -157,6 +159,39 @@ pub struct Token {
     pub handle: u64,
 }
 
+/// A [`Reply`] with a [`Response::Token`], encoded from where the token is: the same bytes without a copy of it.
+#[derive(Debug, Clone, Copy)]
+pub struct TokenReply<'a> {
+    /// The request's.
+    pub id: u32,
+    /// [`Token::access_token`].
+    pub access_token: &'a SecretString,
+    /// [`Token::token_type`].
+    pub token_type: &'a str,
+    /// [`Token::expires_in_ms`].
+    pub expires_in_ms: u64,
+    /// [`Token::expires_at_ms`].
+    pub expires_at_ms: u64,
+    /// [`Token::scope`].
+    pub scope: Option<&'a str>,
+    /// [`Token::generation`].
+    pub generation: u64,
+    /// [`Token::min_ttl_met`].
+    pub min_ttl_met: bool,
+    /// [`Token::handle`].
+    pub handle: u64,
+}
+
+impl Encode for TokenReply<'_> {
+    fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
+        /// The place of [`Response::Token`] among the responses.
+        const TOKEN: u32 = 2;
+        let &Self { id, access_token, token_type, expires_in_ms, expires_at_ms, scope, .. } = self;
+        (id, TOKEN, access_token, token_type, expires_in_ms, expires_at_ms, scope).encode(encoder)?;
+        (self.generation, self.min_ttl_met, self.handle).encode(encoder)
+    }
+}
+
 /// Some clients' states, in the order of their names.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
 pub struct StatusPage {
@@ -305,4 +340,41 @@ pub struct Renewed {
     pub generation: u64,
     /// How long it may be used, in milliseconds.
     pub expires_in_ms: u64,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_the_same_bytes_from_where_it_is() {
+        for scope in [None, Some("api:read api:write")] {
+            let access_token = SecretString::from("eyJhbGciOiJSUzI1NiJ9.e30.c2ln");
+            let in_place = TokenReply {
+                id: 300,
+                access_token: &access_token,
+                token_type: "Bearer",
+                expires_in_ms: 3_599_000,
+                expires_at_ms: 1_795_000_000_000,
+                scope,
+                generation: 70_000,
+                min_ttl_met: true,
+                handle: 9,
+            };
+            let response = Response::Token(Token {
+                access_token: access_token.clone(),
+                token_type: "Bearer".into(),
+                expires_in_ms: 3_599_000,
+                expires_at_ms: 1_795_000_000_000,
+                scope: scope.map(str::to_owned),
+                generation: 70_000,
+                min_ttl_met: true,
+                handle: 9,
+            });
+            assert_eq!(
+                crate::encode(&in_place).unwrap(),
+                crate::encode(&Reply { id: 300, response }).unwrap()
+            );
+        }
+    }
 }

@@ -15,7 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Sleep;
 use zeroize::Zeroize;
 
-use super::requests::{Answer, Session};
+use super::requests::{Answer, Outcome, Session};
+use crate::convert;
 use crate::shared::Shared;
 
 /// How long a caller may take from connecting to the end of its hello, and from the first byte of a later frame to
@@ -31,7 +32,7 @@ const MAX_UNDER_WAY: usize = 64;
 /// Replies are written once this much has gathered, in bytes.
 const FULL: usize = 64 * 1024;
 
-type UnderWay = FuturesUnordered<Pin<Box<dyn Future<Output = Reply> + Send>>>;
+type UnderWay = FuturesUnordered<Pin<Box<dyn Future<Output = (u32, Outcome)> + Send>>>;
 
 /// A connection and what is under way on it.
 pub(super) struct Connection {
@@ -100,8 +101,8 @@ impl Connection {
             }
             let step = tokio::select! {
                 received = receive(&mut self.stream, &mut self.received), if reading => received,
-                Some(reply) = self.under_way.next() => {
-                    self.reply(&reply);
+                Some((id, outcome)) = self.under_way.next() => {
+                    self.reply(id, outcome);
                     self.flush().await
                 }
                 () = passed(&mut frame_deadline) => Err(Ended::TooSlow),
@@ -116,8 +117,8 @@ impl Connection {
 
     /// The daemon shuts down: what is under way is told so by the event loop's end, and answered.
     async fn drain(&mut self) -> Ended {
-        while let Some(reply) = self.under_way.next().await {
-            self.reply(&reply);
+        while let Some((id, outcome)) = self.under_way.next().await {
+            self.reply(id, outcome);
         }
         self.flush().await.err().unwrap_or(Ended::Stopping)
     }
@@ -129,10 +130,8 @@ impl Connection {
             let Some(payload) = self.received.next_frame().map_err(|_| Ended::Malformed)? else { break };
             let Request { id, command } = decode(payload).map_err(|_| Ended::Malformed)?;
             match self.session.answer(command) {
-                Answer::Now(response) => self.reply(&Reply { id, response }),
-                Answer::Later(response) => {
-                    self.under_way.push(Box::pin(async move { Reply { id, response: response.await } }));
-                }
+                Answer::Now(outcome) => self.reply(id, outcome),
+                Answer::Later(outcome) => self.under_way.push(Box::pin(async move { (id, outcome.await) })),
             }
             if self.replies.len() >= FULL {
                 self.flush().await?;
@@ -143,11 +142,16 @@ impl Connection {
         Ok(taken)
     }
 
-    fn reply(&mut self, reply: &Reply) {
-        let encoded = encode_into(reply, &mut self.replies);
+    fn reply(&mut self, id: u32, outcome: Outcome) {
+        let encoded = match outcome {
+            Outcome::Token { granted, now } => {
+                encode_into(&convert::token(id, &granted, now), &mut self.replies)
+            }
+            Outcome::Response(response) => encode_into(&Reply { id, response }, &mut self.replies),
+        };
         if encoded.is_err() {
             let response = super::requests::does_not_fit();
-            if encode_into(&Reply { id: reply.id, response }, &mut self.replies).is_err() {
+            if encode_into(&Reply { id, response }, &mut self.replies).is_err() {
                 tracing::error!("a reply could not be encoded");
             }
         }

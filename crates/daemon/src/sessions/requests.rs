@@ -30,8 +30,26 @@ const PAGE: usize = 50;
 
 /// What a request is answered with: at once, or when it is done.
 pub(super) enum Answer {
-    Now(Response),
-    Later(Pin<Box<dyn Future<Output = Response> + Send>>),
+    Now(Outcome),
+    Later(Pin<Box<dyn Future<Output = Outcome> + Send>>),
+}
+
+/// What came of a request. A token is encoded from its slot when it is sent, and not copied before.
+pub(super) enum Outcome {
+    Token { granted: Granted, now: Moment },
+    Response(Response),
+}
+
+impl From<Response> for Outcome {
+    fn from(response: Response) -> Self {
+        Self::Response(response)
+    }
+}
+
+impl From<Failure> for Outcome {
+    fn from(failure: Failure) -> Self {
+        Self::Response(Response::Failed(failure))
+    }
 }
 
 /// A caller and what it may do.
@@ -52,7 +70,7 @@ impl Session {
 
     pub(super) fn answer(&self, command: Command) -> Answer {
         match command {
-            Command::Ping => Answer::Now(Response::Done),
+            Command::Ping => Answer::Now(Response::Done.into()),
             Command::GetToken(get) => self.get_token(get),
             Command::Status { client, after } => self.status(client.as_deref(), after.as_deref()),
             _ => self.administer(command),
@@ -64,29 +82,29 @@ impl Session {
         let now = clock::moment();
         let slot = match self.permitted(&get.client) {
             Ok(slot) => slot,
-            Err(failure) => return Answer::Now(Response::Failed(failure)),
+            Err(failure) => return Answer::Now(failure.into()),
         };
         if let Err(failure) = self.check_narrowing(&get) {
-            return Answer::Now(Response::Failed(failure));
+            return Answer::Now(failure.into());
         }
         let min_ttl = Duration::from_millis(get.min_ttl_ms);
         if let Some(token) = slot.current(now).filter(|token| now.until(token.expires) >= min_ttl) {
             slot.served();
-            return Answer::Now(Response::Token(convert::token(&token, true, slot.handle(), now)));
+            let granted = Granted { handle: slot.handle(), token, min_ttl_met: true };
+            return Answer::Now(Outcome::Token { granted, now });
         }
         let wait = get.wait_ms.map_or(DEFAULT_WAIT, Duration::from_millis).min(LONGEST_WAIT);
         let ticket = match self.ask_for_token(&get.client, Want::Current { min_ttl }, now.after(wait)) {
             Ok(ticket) => ticket,
-            Err(failure) => return Answer::Now(Response::Failed(failure)),
+            Err(failure) => return Answer::Now(failure.into()),
         };
         Answer::Later(Box::pin(async move {
             match ticket.answer().await {
                 Ok(granted) => {
                     slot.served();
-                    let Granted { handle, token, min_ttl_met } = granted;
-                    Response::Token(convert::token(&token, min_ttl_met, handle, clock::moment()))
+                    Outcome::Token { granted, now: clock::moment() }
                 }
-                Err(failure) => Response::Failed(failure),
+                Err(failure) => failure.into(),
             }
         }))
     }
@@ -133,7 +151,7 @@ impl Session {
             .collect();
         if let (Some(client), true) = (client, names.is_empty() && after.is_none()) {
             let failure = if sees_all { self.unknown_client(client) } else { denied(client) };
-            return Answer::Now(Response::Failed(failure));
+            return Answer::Now(failure.into());
         }
         names.sort();
         let more = names.len() > PAGE;
@@ -142,14 +160,14 @@ impl Session {
         Answer::Later(Box::pin(async move {
             let (reply, statuses) = oneshot::channel();
             if shared.event_loop.send(Ask::Status { clients: names, reply }).is_err() {
-                return Response::Failed(shutting_down());
+                return shutting_down().into();
             }
-            let Ok(statuses) = statuses.await else { return Response::Failed(shutting_down()) };
+            let Ok(statuses) = statuses.await else { return shutting_down().into() };
             let about_store =
                 shared.key_store.call(key_store::QUICK, |store| Ok((store.kind(), store.notes()))).await;
             let (store, notes) = about_store.unwrap_or_else(|error| (None, vec![error.to_string()]));
             let clients = statuses.into_iter().map(|status| convert::status(status, store)).collect();
-            Response::Status(StatusPage { clients, more, notes })
+            Response::Status(StatusPage { clients, more, notes }).into()
         }))
     }
 
@@ -158,7 +176,7 @@ impl Session {
         if !self.is_administrator() {
             let denied = failure(FailureCode::Denied, "only an administrator of the broker may do this");
             let hint = "run it as root or as the daemon's user, or add yourself to `admin` of [daemon]";
-            return Answer::Now(Response::Failed(Failure { hint: Some(hint.into()), ..denied }));
+            return Answer::Now(Failure { hint: Some(hint.into()), ..denied }.into());
         }
         match command {
             Command::Renew { client, wait_ms } => self.renew(&client, wait_ms),
@@ -166,7 +184,7 @@ impl Session {
             command => {
                 let session = self.clone();
                 Answer::Later(Box::pin(async move {
-                    credentials::carry_out(&session, command).await.unwrap_or_else(Response::Failed)
+                    credentials::carry_out(&session, command).await.unwrap_or_else(Response::Failed).into()
                 }))
             }
         }
@@ -174,21 +192,21 @@ impl Session {
 
     fn renew(&self, client: &str, wait_ms: u64) -> Answer {
         if self.shared.slots.find(client).is_none() {
-            return Answer::Now(Response::Failed(self.unknown_client(client)));
+            return Answer::Now(self.unknown_client(client).into());
         }
         let wait = Duration::from_millis(wait_ms).min(LONGEST_WAIT);
         let ticket = match self.ask_for_token(client, Want::Renewal, clock::moment().after(wait)) {
             Ok(ticket) => ticket,
-            Err(failure) => return Answer::Now(Response::Failed(failure)),
+            Err(failure) => return Answer::Now(failure.into()),
         };
         Answer::Later(Box::pin(async move {
             match ticket.answer().await {
                 Ok(Granted { token, .. }) => {
                     let expires_in = clock::moment().until(token.expires);
                     let expires_in_ms = convert::milliseconds(expires_in);
-                    Response::Renewed(Renewed { generation: token.generation, expires_in_ms })
+                    Response::Renewed(Renewed { generation: token.generation, expires_in_ms }).into()
                 }
-                Err(failure) => Response::Failed(failure),
+                Err(failure) => failure.into(),
             }
         }))
     }
@@ -198,15 +216,14 @@ impl Session {
         Answer::Later(Box::pin(async move {
             let (reply, outcome) = oneshot::channel();
             if shared.event_loop.send(Ask::Reload { reply }).is_err() {
-                return Response::Failed(shutting_down());
+                return shutting_down().into();
             }
             match outcome.await {
-                Ok(Ok(())) => Response::Done,
-                Ok(Err(refused)) => Response::Failed(Failure {
-                    hint: refused.hint.clone(),
-                    ..failure(FailureCode::Refused, refused.message)
-                }),
-                Err(_) => Response::Failed(shutting_down()),
+                Ok(Ok(())) => Response::Done.into(),
+                Ok(Err(refused)) => {
+                    Failure { hint: refused.hint, ..failure(FailureCode::Refused, refused.message) }.into()
+                }
+                Err(_) => shutting_down().into(),
             }
         }))
     }
