@@ -50,7 +50,11 @@ enum Outcome {
         result: Result<(Config, Resolution), ReloadRefused>,
         reply: Option<oneshot::Sender<Result<(), ReloadRefused>>>,
     },
-    Resolved(Resolution),
+    /// The names in a configuration were looked up again.
+    Resolved {
+        config: Arc<Config>,
+        resolution: Resolution,
+    },
 }
 
 impl EventLoop {
@@ -140,7 +144,13 @@ impl EventLoop {
         match outcome {
             Outcome::Event(event) => self.engine.handle(clock::now(), event),
             Outcome::Read { result, reply } => self.configuration_read(result, reply),
-            Outcome::Resolved(resolution) => self.permit(resolution),
+            // The rules of a configuration that was replaced meanwhile don't count any more, and the new one has had
+            // its own look-up.
+            Outcome::Resolved { config, resolution } => {
+                if Arc::ptr_eq(&config, &self.shared.config.load()) {
+                    self.permit(resolution);
+                }
+            }
         }
     }
 
@@ -284,13 +294,13 @@ impl EventLoop {
     /// Looks the names up again after a while.
     pub(crate) fn resolve_later(&self) {
         let (report, own_uid) = (self.report.clone(), self.own_uid);
-        let shared = Arc::clone(&self.shared);
+        let config = self.shared.config.load_full();
         tokio::task::spawn_local(async move {
             tokio::time::sleep(access::RETRY).await;
-            let config = shared.config.load_full();
-            let resolved = tokio::task::spawn_blocking(move || access::resolve(&config, own_uid)).await;
+            let looked_up = Arc::clone(&config);
+            let resolved = tokio::task::spawn_blocking(move || access::resolve(&looked_up, own_uid)).await;
             if let Ok(resolution) = resolved {
-                let _stopped_meanwhile = report.send(Outcome::Resolved(resolution));
+                let _stopped_meanwhile = report.send(Outcome::Resolved { config, resolution });
             }
         });
     }

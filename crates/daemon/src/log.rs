@@ -1,5 +1,7 @@
 //! What the engine notes, as log records with fields.
 
+use std::time::Duration;
+
 use tokenbroker_core::engine::Note;
 
 /// Writes a note to the log.
@@ -19,9 +21,12 @@ pub(crate) fn note(note: &Note) {
             }
         }
         Note::Failed { client, failure, next_try_in, still_served } => {
-            let (code, hint) = (failure.code, failure.hint.as_deref().unwrap_or_default());
-            let next_try_in = next_try_in.as_secs_f32();
-            if *still_served {
+            let (code, hint) = (failure.code, failure.hint.as_deref());
+            let next_try_in = seconds(*next_try_in);
+            if code == "no_credential" {
+                // Nothing is wrong with a client that has just been configured.
+                tracing::warn!(%client, hint, next_try_in, "no token: {}", failure.message);
+            } else if *still_served {
                 tracing::warn!(
                     %client, code, hint, next_try_in,
                     "renewal failed, the current token is still served: {}", failure.message
@@ -34,8 +39,7 @@ pub(crate) fn note(note: &Note) {
             tracing::warn!(%client, "the credential is gone, and the token with it");
         }
         Note::KeyStoreUnavailable { failure, next_try_in } => {
-            let hint = failure.hint.as_deref().unwrap_or_default();
-            let next_try_in = next_try_in.as_secs_f32();
+            let (hint, next_try_in) = (failure.hint.as_deref(), seconds(*next_try_in));
             tracing::error!(hint, next_try_in, "the key store can't be asked: {}", failure.message);
         }
         Note::Discovered { issuer, endpoint } => {
@@ -43,4 +47,9 @@ pub(crate) fn note(note: &Note) {
         }
         _ => tracing::debug!(?note, "noted"),
     }
+}
+
+/// Tenths of a second are exact enough for a person.
+fn seconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 10.0).round() / 10.0
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`AuthServer`]: an authorization server with a protected resource, in process, with faults on demand.
 //! - [`OidcProvider`]: the npm package `oidc-provider` as a real peer, with strict rules for assertions.
+//! - [`Keyring`]: a real gnome-keyring on a session bus of its own.
 //! - [`Install`]: a directory with a configuration, a daemon that runs on it, and the command line.
 //! - [`configuration`]: the tables that most tests start from.
 //! - [`Workers`]: the test program again, as many processes at once.
@@ -19,6 +20,7 @@ mod clock;
 pub mod configuration;
 pub mod install;
 mod jwk;
+mod keyring;
 mod oidc_provider;
 mod resource;
 mod suites;
@@ -30,6 +32,7 @@ pub use binaries::binary;
 pub use client::Client;
 pub use clock::Stopwatch;
 pub use install::{Daemon, Install, Output, Run};
+pub use keyring::Keyring;
 pub use oidc_provider::OidcProvider;
 pub use resource::data;
 pub use suites::{programs, require_or_skip, root};

@@ -11,11 +11,14 @@ struct Peer {
     package: &'static str,
 }
 
-const PEERS: [Peer; 6] = [
+const PEERS: [Peer; 9] = [
     Peer { program: "gnome-keyring-daemon", package: "gnome-keyring" },
     Peer { program: "dbus-run-session", package: "dbus" },
+    Peer { program: "dbus-send", package: "dbus-bin" },
     Peer { program: "secret-tool", package: "libsecret-tools" },
     Peer { program: "systemd-analyze", package: "systemd" },
+    Peer { program: "curl", package: "curl" },
+    Peer { program: "openssl", package: "openssl" },
     Peer { program: "node", package: "nodejs" },
     Peer { program: "npm", package: "npm" },
 ];

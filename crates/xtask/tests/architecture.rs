@@ -130,8 +130,9 @@ fn every_crate_keeps_the_rules_of_the_workspace() {
         let text = fs::read_to_string(&package.manifest_path).unwrap();
         let manifest: toml::Table = text.parse().unwrap();
         let inherits = |table: &str, key: Option<&str>| {
-            let value = &manifest[table];
-            key.map_or(value, |key| &value[key])["workspace"].as_bool() == Some(true)
+            let table = manifest.get(table);
+            let value = key.map_or(table, |key| table?.get(key));
+            value.and_then(|value| value.get("workspace")?.as_bool()) == Some(true)
         };
         assert!(inherits("lints", None), "{} has lints of its own", package.name);
         for key in ["version", "edition", "rust-version", "license"] {

@@ -1,4 +1,4 @@
-//! The unit files, as systemd itself sees them, in a root of their own with the daemon installed.
+//! The unit files, as systemd itself sees them, in a root of their own with the programs installed.
 
 #![expect(clippy::unwrap_used, reason = "what a test can't do without fails it")]
 
@@ -82,7 +82,7 @@ fn the_units_leave_out_what_breaks_callers() {
     }
 }
 
-/// A file system root with systemd's own units, ours, and the daemon.
+/// A file system root with systemd's own units, ours, and the programs.
 struct InstalledRoot(TempDir);
 
 impl InstalledRoot {
@@ -91,15 +91,15 @@ impl InstalledRoot {
         for directory in ["etc", "usr/bin", "usr/lib/sysusers.d"] {
             fs::create_dir_all(root.path().join(directory)).unwrap();
         }
-        symlink("usr/bin", root.path().join("bin")).unwrap();
         copy_directory(Path::new("/usr/lib/systemd/system"), &root.units());
         for unit in UNITS {
             fs::write(root.units().join(unit), source(unit)).unwrap();
         }
         let sysusers = root.path().join("usr/lib/sysusers.d/tokenbroker.conf");
         fs::write(sysusers, source("tokenbroker.sysusers")).unwrap();
-        fs::copy(binary("tokenbrokerd"), root.path().join("usr/bin/tokenbrokerd")).unwrap();
-        fs::copy("/bin/kill", root.path().join("usr/bin/kill")).unwrap();
+        for program in ["tokenbrokerd", "tokenbroker"] {
+            fs::copy(binary(program), root.path().join("usr/bin").join(program)).unwrap();
+        }
         root
     }
 

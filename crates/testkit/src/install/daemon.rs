@@ -64,11 +64,21 @@ impl Daemon {
     ///
     /// With its log, if it goes on regardless.
     #[track_caller]
-    pub fn terminate(mut self) -> ExitStatus {
-        self.signal(Signal::TERM);
+    pub fn terminate(self) -> ExitStatus {
+        self.end_by(Signal::TERM)
+    }
+
+    /// A signal that it should end by, and how it ended.
+    ///
+    /// # Panics
+    ///
+    /// With its log, if it goes on regardless.
+    #[track_caller]
+    pub fn end_by(mut self, signal: Signal) -> ExitStatus {
+        self.signal(signal);
         match wait_for(DEADLINE, || self.ended()) {
             Some(status) => status,
-            None => panic!("the daemon goes on {DEADLINE:?} after SIGTERM"),
+            None => panic!("the daemon goes on {DEADLINE:?} after {signal:?}"),
         }
     }
 

@@ -115,7 +115,9 @@ impl Output {
         let mut rest = stderr.as_str();
         for expected in words {
             let found = rest.split_once(expected);
-            let Some((_, after)) = found else { panic!("there is no {expected:?} where it belongs in: {stderr}") };
+            let Some((_, after)) = found else {
+                panic!("there is no {expected:?} where it belongs in: {stderr}")
+            };
             rest = after;
         }
         stderr
@@ -184,5 +186,23 @@ mod tests {
     #[should_panic(expected = "exit code 4 instead of 0; stderr: oh")]
     fn an_unexpected_exit_code_quotes_the_complaint() {
         shell("echo oh >&2; exit 4").run().success();
+    }
+
+    #[test]
+    fn a_refusal_is_its_words_in_their_order() {
+        let said = shell("echo no, because of that >&2; exit 4").run().refused(4, &["no", "that\n"]);
+        assert_eq!(said, "no, because of that\n");
+    }
+
+    #[test]
+    #[should_panic(expected = "there is no \"no\" where it belongs")]
+    fn the_words_of_a_refusal_in_another_order_are_not_it() {
+        shell("echo no, because of that >&2; exit 4").run().refused(4, &["that", "no"]);
+    }
+
+    #[test]
+    #[should_panic(expected = "it printed \"token\\n\"")]
+    fn what_prints_something_is_no_refusal() {
+        shell("echo token; exit 4").run().refused(4, &[]);
     }
 }

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use tokenbroker_client::TokenRequest;
 use tokenbroker_client::blocking::Broker;
 use tokenbroker_testkit::{
-    AuthServer, Client, Daemon, Fault, Install, Start, Stopwatch, Workers, configuration, work,
+    AuthServer, Client, Fault, Install, Start, Stopwatch, Workers, configuration, work,
 };
 
 const CALLERS: usize = 50;
@@ -39,12 +39,13 @@ struct Report {
 fn ask_before_the_daemon_starts(server: &AuthServer) -> Vec<Report> {
     let install = Install::new();
     install.config(
-        &(configuration::issuer("test", server) + &configuration::client("app", "test", "client_secret_basic")),
+        &(configuration::issuer("test", server)
+            + &configuration::client("app", "test", "client_secret_basic")),
     );
     server.stop();
     let daemon = install.start();
     install.cli(["secret", "set", "app"]).stdin("s3cret").run().success();
-    assert!(Daemon::terminate(daemon).success());
+    assert!(daemon.terminate().success());
     server.start_again();
     assert_eq!(server.all_token_requests(), 0, "its server was down, so it has fetched nothing");
 

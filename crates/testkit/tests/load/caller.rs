@@ -25,6 +25,8 @@ pub(crate) struct Task {
     pub(crate) resource: SocketAddr,
     /// The number of the client to begin with; then come all others in turn.
     pub(crate) first: usize,
+    /// When it begins, so that not all ask at the same moments.
+    pub(crate) offset: Duration,
     pub(crate) time: Duration,
     /// How long a get may take, without a daemon too.
     pub(crate) wait: Option<Duration>,
@@ -55,6 +57,7 @@ pub(crate) fn run() {
     work(|task: Task, start: Start| {
         let broker = Broker::builder().socket(&task.socket).connect().unwrap();
         start.wait();
+        thread::sleep(task.offset);
         get_tokens(&task, &broker)
     });
 }
@@ -117,7 +120,7 @@ fn check(task: &Task, report: &mut Report, got: &Got) -> Result<(), String> {
     if got.expires_in.is_zero() {
         return Err("the token has expired".into());
     }
-    if report.gets % SAMPLE == 0 {
+    if report.gets.is_multiple_of(SAMPLE) {
         report.presented += 1;
         let (status, _) = data(task.resource, &got.token);
         if status != 200 {

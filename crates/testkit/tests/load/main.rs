@@ -6,6 +6,7 @@ mod caller;
 mod site;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::Duration;
 
 use tokenbroker_testkit::{Stopwatch, Workers, wait_until};
@@ -20,6 +21,9 @@ const WITH_COMMAND_LINE: usize = 4;
 
 /// How often each process gets a token.
 const PACE: Duration = Duration::from_millis(100);
+
+/// How long there is no daemon: every process asks several times meanwhile.
+const OUTAGE: Duration = Duration::from_millis(500);
 
 /// Ample: other tests use the same processors.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -61,6 +65,7 @@ fn s60_s69_no_get_fails_that_may_take_five_seconds_while_the_daemon_is_killed_an
     for _ in 0..2 {
         wait_until(DEADLINE, || site.gets() >= 300);
         daemon.kill();
+        thread::sleep(OUTAGE);
         daemon = site.install.start();
     }
     wait_until(DEADLINE, || site.gets() >= 300);
@@ -81,6 +86,7 @@ fn callers(site: &Site, time: Duration, wait: Option<Duration>) -> Workers {
         socket: site.install.socket(),
         resource: site.server.address(),
         first: number,
+        offset: PACE * u32::try_from(number).unwrap() / PROCESSES as u32,
         time,
         wait,
     });

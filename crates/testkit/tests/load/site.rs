@@ -56,10 +56,9 @@ impl Site {
             self.cli(&["secret", "set", client], SECRET);
             return;
         }
-        // Registered before the daemon has it, so that it is never refused: generated elsewhere, as it were.
-        let key = rcgen::KeyPair::generate().unwrap().serialize_pem();
+        // Otherwise the daemon would be refused before the key can be registered.
         self.server.stop();
-        self.cli(&["key", "import", client, "--kid", client], &key);
+        self.cli(&["key", "generate", client, "--alg", "ES256"], "");
         let jwk = self.cli(&["key", "public", client, "--format", "jwk"], "");
         self.server.start_again();
         self.server.register(Client::private_key_jwt(client, &jwk));

@@ -63,7 +63,14 @@ fn the_object_has_exactly_the_documented_members() {
     let object = site.get_json("app", &[]);
     let members: BTreeSet<_> = object.as_object().unwrap().keys().map(String::as_str).collect();
     let documented = [
-        "client", "access_token", "token_type", "expires_in", "expires_at", "scope", "generation", "min_ttl_met",
+        "client",
+        "access_token",
+        "token_type",
+        "expires_in",
+        "expires_at",
+        "scope",
+        "generation",
+        "min_ttl_met",
     ];
     assert_eq!(members, BTreeSet::from(documented));
     assert_eq!(object["client"], "app");

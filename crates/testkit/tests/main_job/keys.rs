@@ -105,7 +105,11 @@ fn keys_that_openssl_generated_can_be_imported() {
         } else {
             site.cli(&["key", "import", "app"], &fs::read_to_string(key).unwrap());
         }
-        assert_eq!(public(&site, "pem"), openssl(site.install.path(), "pkey -in key.pem -pubout"), "{algorithm}");
+        assert_eq!(
+            public(&site, "pem"),
+            openssl(site.install.path(), "pkey -in key.pem -pubout"),
+            "{algorithm}"
+        );
         assert_works(&site);
     }
 }

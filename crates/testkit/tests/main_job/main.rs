@@ -23,8 +23,8 @@ const SECRET: &str = "s3cret";
 
 /// An authorization server, and a daemon that knows it as the issuer `test`.
 struct Site {
-    install: Install,
     daemon: Daemon,
+    install: Install,
     server: AuthServer,
 }
 

@@ -65,5 +65,8 @@ fn every_key_of_today_is_taken() {
 fn an_unknown_option_is_a_usage_error() {
     let install = Install::new();
     install.config(ISSUER);
-    install.tokenbrokerd(["--chek-config"]).run().refused(2, &["unexpected argument '--chek-config'", "--check-config"]);
+    install
+        .tokenbrokerd(["--chek-config"])
+        .run()
+        .refused(2, &["unexpected argument '--chek-config'", "--check-config"]);
 }

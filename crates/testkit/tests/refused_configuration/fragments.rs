@@ -61,14 +61,16 @@ fn fragments_are_read_in_the_order_of_their_names_and_nothing_else_is() {
 #[test]
 fn a_client_in_two_files_is_refused_with_both_places() {
     let Some(home) = Home::new(&format!("{ISSUER}{CLIENT}"), &[("10-app.toml", CLIENT)]) else { return };
-    let first = format!("{}:2:1: `clients.app.issuer` is set twice: here and at ", home.path("conf.d/10-app.toml"));
+    let first =
+        format!("{}:2:1: `clients.app.issuer` is set twice: here and at ", home.path("conf.d/10-app.toml"));
     let second = format!("{}:4:1\nhint: remove one of the two\n", home.path("config.toml"));
     home.check().run().refused(REFUSED, &[&first, &second]);
 }
 
 #[test]
 fn a_mistake_in_a_fragment_is_named_with_its_file() {
-    let Some(home) = Home::new(ISSUER, &[("10-app.toml", CLIENT), ("20-more.toml", "[clients.app]\nsope = \"a\"\n")])
+    let Some(home) =
+        Home::new(ISSUER, &[("10-app.toml", CLIENT), ("20-more.toml", "[clients.app]\nsope = \"a\"\n")])
     else {
         return;
     };

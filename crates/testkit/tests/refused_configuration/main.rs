@@ -1,5 +1,7 @@
 //! Configurations that the daemon refuses, as whoever wrote them sees it: exit code 78, the place, the words, the hint.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+
 mod check;
 mod fragments;
 mod paths;
@@ -14,8 +16,7 @@ const REFUSED: i32 = 78;
 
 const ISSUER: &str = "[issuers.as]\nissuer = \"https://as.example\"\n";
 
-const CLIENT: &str =
-    "[clients.app]\nissuer = \"as\"\nclient_id = \"app\"\nauth = \"client_secret_post\"\n";
+const CLIENT: &str = "[clients.app]\nissuer = \"as\"\nclient_id = \"app\"\nauth = \"client_secret_post\"\n";
 
 /// What the daemon says of a text that it refuses at `line:column` of its configuration file.
 #[track_caller]

@@ -19,7 +19,10 @@ fn a_configuration_that_is_not_there_is_named() {
     let file = install.config_file();
     refused(
         &install,
-        &[&format!("{}: there is no such file\n", file.display()), "hint: write one, or name another with --config FILE\n"],
+        &[
+            &format!("{}: there is no such file\n", file.display()),
+            "hint: write one, or name another with --config FILE\n",
+        ],
     );
 }
 
@@ -43,7 +46,10 @@ fn s16_a_configuration_that_others_can_write_is_refused() {
         let (file, mode) = (file.display(), format!("{mode:04o}"));
         refused(
             &install,
-            &[&format!("{file} can be written by others (mode {mode})\n"), &format!("hint: run: chmod go-w {file}\n")],
+            &[
+                &format!("{file} can be written by others (mode {mode})\n"),
+                &format!("hint: run: chmod go-w {file}\n"),
+            ],
         );
     }
 }
@@ -91,7 +97,11 @@ fn s16_a_configuration_of_another_user_is_refused() {
     lchown(install.config_file(), Some(2001), Some(2001)).unwrap();
     refused(
         &install,
-        &["config.toml belongs to uid 2001, who could replace", "hint: give ", " to root or to the daemon's user\n"],
+        &[
+            "config.toml belongs to uid 2001, who could replace",
+            "hint: give ",
+            " to root or to the daemon's user\n",
+        ],
     );
 }
 

@@ -46,7 +46,9 @@ fn an_unknown_issuer_comes_with_the_nearest_known_one() {
     refused_at(
         "4:10",
         &format!("{ISSUER}{}", CLIENT.replace("\"as\"", "\"sa\"")),
-        &["`clients.app.issuer`: unknown issuer\nhint: did you mean `as`? otherwise add an [issuers.NAME] table"],
+        &[
+            "`clients.app.issuer`: unknown issuer\nhint: did you mean `as`? otherwise add an [issuers.NAME] table",
+        ],
     );
 }
 
@@ -77,7 +79,11 @@ fn keys_whose_feature_comes_later_are_refused_by_name() {
 #[test]
 fn methods_and_stores_that_come_later_are_refused_by_name() {
     let client = CLIENT.replace("client_secret_post", "tls_client_auth");
-    refused_at("6:8", &format!("{ISSUER}{client}"), &["`clients.app.auth`: ", "tls_client_auth", "not supported yet"]);
+    refused_at(
+        "6:8",
+        &format!("{ISSUER}{client}"),
+        &["`clients.app.auth`: ", "tls_client_auth", "not supported yet"],
+    );
     refused_at(
         "2:9",
         "[keystore]\nstore = \"systemd-credentials\"\n",

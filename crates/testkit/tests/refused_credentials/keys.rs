@@ -43,9 +43,21 @@ fn s58_a_key_that_is_not_for_rs256_is_refused_and_the_old_one_stays() {
     refused_and_the_old_key_still_signs(
         "RS256",
         &[
-            (P256, &["it is a P-256 key, and RS256 takes an RSA key\n", "hint: bring a key for RS256, change assertion_alg"]),
+            (
+                P256,
+                &[
+                    "it is a P-256 key, and RS256 takes an RSA key\n",
+                    "hint: bring a key for RS256, change assertion_alg",
+                ],
+            ),
             (ED25519, &["it is an Ed25519 key, and RS256 takes an RSA key\n", "hint: "]),
-            (RSA_1024, &["the RSA key has 1024 bits, and fewer than 2048 are not safe\n", "hint: bring a longer one"]),
+            (
+                RSA_1024,
+                &[
+                    "the RSA key has 1024 bits, and fewer than 2048 are not safe\n",
+                    "hint: bring a longer one",
+                ],
+            ),
             (RSA_PSS, &["restricted to RSA-PSS", "\nhint: PS256 takes a plain RSA key: openssl genpkey"]),
         ],
     );
@@ -57,12 +69,31 @@ fn s58_a_key_in_another_form_is_refused_with_the_command_that_converts_it() {
     refused_and_the_old_key_still_signs(
         "ES256",
         &[
-            (ENCRYPTED, &["is encrypted with a passphrase\n", "hint: ", "openssl pkey -in key.pem | tokenbroker key import"]),
-            (ENCRYPTED_OLD, &["is encrypted with a passphrase, in OpenSSL's old format\n", "hint: ", convert]),
+            (
+                ENCRYPTED,
+                &[
+                    "is encrypted with a passphrase\n",
+                    "hint: ",
+                    "openssl pkey -in key.pem | tokenbroker key import",
+                ],
+            ),
+            (
+                ENCRYPTED_OLD,
+                &["is encrypted with a passphrase, in OpenSSL's old format\n", "hint: ", convert],
+            ),
             (SEC1, &["is in SEC 1 form (EC PRIVATE KEY), and PKCS#8 is taken\n", "hint: ", convert]),
             (PUBLIC, &["it is a public key, without the private key\n", "hint: give the private key"]),
-            (&P256[..P256.len() / 2], &["the PEM is truncated: a BEGIN line has no END line\n", "hint: give the whole file"]),
-            ("hunter2", &["it is no private key in PEM\n", "hint: the first line of a private key should be -----BEGIN"]),
+            (
+                &P256[..P256.len() / 2],
+                &["the PEM is truncated: a BEGIN line has no END line\n", "hint: give the whole file"],
+            ),
+            (
+                "hunter2",
+                &[
+                    "it is no private key in PEM\n",
+                    "hint: the first line of a private key should be -----BEGIN",
+                ],
+            ),
         ],
     );
 }
@@ -72,7 +103,8 @@ fn an_empty_key_or_a_file_that_is_not_there_is_refused() {
     let server = AuthServer::start();
     let (install, _daemon) = start(&server, &[("signer", "ES256")]);
     let nothing = install.cli(["key", "import", "signer"]).run();
-    nothing.refused(1, &["error: the key is empty\n", "hint: pipe in an unencrypted PKCS#8 private key in PEM"]);
+    nothing
+        .refused(1, &["error: the key is empty\n", "hint: pipe in an unencrypted PKCS#8 private key in PEM"]);
     let missing = install.cli(["key", "import", "signer", "--file", "missing.pem"]).run();
     missing.refused(1, &["error: can't read missing.pem: "]);
 

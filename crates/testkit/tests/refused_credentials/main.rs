@@ -4,6 +4,7 @@
 
 mod keys;
 mod secrets;
+mod unseen;
 
 use serde_json::Value;
 use tokenbroker_testkit::{AuthServer, Daemon, Install, configuration};
@@ -27,7 +28,8 @@ fn start(server: &AuthServer, clients: &[(&str, &str)]) -> (Install, Daemon) {
 fn stored(install: &Install, client: &str) -> Vec<(String, Option<String>)> {
     let listed = install.cli(["secret", "list", client, "--json"]).run().success();
     let listed: Vec<Value> = serde_json::from_str(&listed).unwrap();
-    let version_and_kid =
-        |stored: &Value| (stored["version"].as_str().unwrap().to_owned(), stored["kid"].as_str().map(str::to_owned));
+    let version_and_kid = |stored: &Value| {
+        (stored["version"].as_str().unwrap().to_owned(), stored["kid"].as_str().map(str::to_owned))
+    };
     listed.iter().map(version_and_kid).collect()
 }

@@ -56,7 +56,8 @@ fn a_second_newline_is_part_of_a_secret_and_such_a_secret_is_refused() {
     let server = AuthServer::start();
     let (install, mut daemon) = start(&server, &[("app", "client_secret_post")]);
     let refused = install.cli(["secret", "set", "app"]).stdin(format!("{CANARY}\n\n")).run();
-    let said = refused.refused(1, &["error: the secret has a line break", "\nhint: a client secret is one line"]);
+    let said =
+        refused.refused(1, &["error: the secret has a line break", "\nhint: a client secret is one line"]);
     assert!(!said.contains(CANARY) && !daemon.log().contains(CANARY), "{said}");
     assert_eq!(stored(&install, "app"), []);
     assert!(daemon.is_running());
@@ -71,7 +72,10 @@ fn what_is_no_text_or_too_long_is_refused_and_not_repeated() {
         ([CANARY.as_bytes(), b"\xff"].concat(), "error: the secret can't be used: "),
         (long.into_bytes(), "error: the secret is longer than 2048 bytes"),
         (vec![b'x'; 100_000], "error: can't read standard input: it is longer than 32 KiB"),
-        (format!("-----BEGIN PRIVATE KEY-----{CANARY}").into_bytes(), "error: that is a key or a certificate in PEM"),
+        (
+            format!("-----BEGIN PRIVATE KEY-----{CANARY}").into_bytes(),
+            "error: that is a key or a certificate in PEM",
+        ),
     ] {
         let said = install.cli(["secret", "set", "app"]).stdin(secret).run().refused(1, &[words]);
         assert!(!said.contains(CANARY), "{said}");
@@ -112,10 +116,16 @@ fn a_secret_is_not_taken_for_a_client_with_a_key_nor_a_key_for_one_with_a_secret
 fn what_is_not_there_can_not_be_removed() {
     let server = AuthServer::start();
     let (install, _daemon) = start(&server, &[("app", "client_secret_post"), ("signer", "ES256")]);
-    install.cli(["key", "retire", "signer", "--kid", "old"]).run().refused(1, &["error: ", "no key with that key ID"]);
+    install
+        .cli(["key", "retire", "signer", "--kid", "old"])
+        .run()
+        .refused(1, &["error: ", "no key with that key ID"]);
     install.cli(["key", "public", "signer"]).run().refused(
         1,
-        &["error: there is no key for client signer\n", "hint: generate one with `tokenbroker key generate signer"],
+        &[
+            "error: there is no key for client signer\n",
+            "hint: generate one with `tokenbroker key generate signer",
+        ],
     );
     install.cli(["secret", "remove", "app"]).run().refused(1, &["error: no credential is stored for app"]);
 }

@@ -72,7 +72,11 @@ fn s69_no_get_fails_while_the_daemon_is_restarted_under_it() {
         };
         for clean in [true, false, true] {
             hundred_more();
-            if clean { assert!(daemon.terminate().success()) } else { daemon.kill() }
+            if clean {
+                assert!(daemon.terminate().success())
+            } else {
+                daemon.kill()
+            }
             daemon = install.start_on(&listener);
         }
         hundred_more();

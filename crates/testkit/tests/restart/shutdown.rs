@@ -53,11 +53,9 @@ fn interrupt_and_quit_end_it_as_well() {
     let server = server();
     for signal in [Signal::INT, Signal::QUIT] {
         let install = install(&server);
-        let mut daemon = install.start();
+        let daemon = install.start();
         set_secret(&install);
         get(&install, &server);
-        daemon.signal(signal);
-        wait_until(DEADLINE, || !daemon.is_running());
-        assert!(daemon.terminate().success());
+        assert!(daemon.end_by(signal).success(), "{signal:?}");
     }
 }

@@ -13,6 +13,9 @@ use crate::Result;
 /// Where lines end; the number is in front of them.
 const WIDTH: usize = 96;
 
+/// Where what a program printed is broken: it has a width of its own, but not everything in it has an end.
+const SHOWN_WIDTH: usize = 120;
+
 /// The lines so far. Ends early, but in good order, if the program is interrupted.
 pub(crate) struct Story {
     line: usize,
@@ -43,10 +46,10 @@ impl Story {
         Ok(())
     }
 
-    /// Prints a table below the line.
-    pub(crate) fn show(&self, table: &str) {
+    /// Prints what a program printed, below the line.
+    pub(crate) fn show(&self, output: &str) {
         println!();
-        for row in table.lines() {
+        for row in output.lines().flat_map(|line| wrapped(line, SHOWN_WIDTH)) {
             println!("     {row}");
         }
         println!();
@@ -89,6 +92,7 @@ mod tests {
     #[test]
     fn rows_are_full_but_not_over_the_width() {
         assert_eq!(wrapped("one two three four", 9), ["one two", "three", "four"]);
+        assert_eq!(wrapped("CLIENT   STATE", 20), ["CLIENT   STATE"], "columns stay where they are");
         assert_eq!(wrapped("a-word-longer-than-that and", 9), ["a-word-longer-than-that", "and"]);
     }
 }
