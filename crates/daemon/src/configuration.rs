@@ -43,13 +43,8 @@ impl Files {
             }
         }
         if refused.problems.is_empty() {
-            match config::parse(&sources) {
-                Ok(config) => {
-                    refused.problems.extend(unusable_ca_files(&config));
-                    if refused.problems.is_empty() {
-                        return Ok(config);
-                    }
-                }
+            match config::parse(&sources, &|file| read_ca_file(file).map(drop)) {
+                Ok(config) => return Ok(config),
                 Err(errors) => refused.problems.extend(errors.0.iter().map(ToString::to_string)),
             }
         }
@@ -62,14 +57,6 @@ fn read(path: &Path) -> Result<String, String> {
         return Err(Refused::unsafe_path(&error));
     }
     std::fs::read_to_string(path).map_err(|error| Refused::words(path, &error))
-}
-
-fn unusable_ca_files(config: &Config) -> impl Iterator<Item = String> {
-    config.issuers.values().filter_map(|issuer| {
-        let file = issuer.ca_file.as_ref()?;
-        let problem = read_ca_file(file).err()?;
-        Some(format!("{}: {problem}\nhint: it is the ca_file of [issuers.{}]", file.display(), issuer.name))
-    })
 }
 
 /// A configuration that is refused, with everything that is wrong with it.

@@ -1,6 +1,9 @@
 //! The event loop: drives the engine of `tokenbroker-core` with the clock, HTTP, the key store and the callers.
 //!
-//! It owns all mutable state. What takes time runs as a task beside it and comes back as an event.
+//! It owns all mutable state. What takes time runs as a task beside it and comes back as an event. How it takes a new
+//! configuration is in `reload`.
+
+mod reload;
 
 use std::collections::HashMap;
 use std::io;
@@ -10,11 +13,12 @@ use futures_util::StreamExt;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook_tokio::Signals;
 use tokenbroker_core::config::Config;
-use tokenbroker_core::engine::{Credential, Effect, Engine, Event, Granted, Note, Refusal, WaiterId};
+use tokenbroker_core::engine::{Credential, Effect, Engine, Event, Granted, Refusal, WaiterId};
 use tokenbroker_keystore::{Current, KeyStore};
 use tokio::sync::{mpsc, oneshot};
 
-use crate::access::{self, Resolution};
+use self::reload::Reloads;
+use crate::access::Resolution;
 use crate::clock::{self, Alarm};
 use crate::configuration::Files;
 use crate::convert;
@@ -23,7 +27,6 @@ use crate::http::Reqwest;
 use crate::key_store::{self, CallError};
 use crate::log;
 use crate::shared::{Ask, ReloadRefused, Shared, Want};
-use crate::systemd;
 
 /// The state of the event loop; see the [module](self).
 #[derive(Debug)]
@@ -35,6 +38,7 @@ pub(crate) struct EventLoop {
     own_uid: u32,
     alarm: Alarm,
     waiting: HashMap<WaiterId, oneshot::Sender<Result<Granted, Refusal>>>,
+    reloads: Reloads,
     asks: mpsc::UnboundedReceiver<Ask>,
     outcomes: mpsc::UnboundedReceiver<Outcome>,
     /// For the tasks beside the loop.
@@ -45,11 +49,8 @@ pub(crate) struct EventLoop {
 #[derive(Debug)]
 enum Outcome {
     Event(Event),
-    /// A configuration was read; `reply` is the administrator who asked for it.
-    Read {
-        result: Result<(Config, Resolution), ReloadRefused>,
-        reply: Option<oneshot::Sender<Result<(), ReloadRefused>>>,
-    },
+    /// The configuration was read.
+    Read(Result<(Config, Resolution), ReloadRefused>),
     /// The names in a configuration were looked up again.
     Resolved {
         config: Arc<Config>,
@@ -77,6 +78,7 @@ impl EventLoop {
             own_uid,
             alarm: Alarm::new()?,
             waiting: HashMap::new(),
+            reloads: Reloads::new(),
             asks,
             outcomes,
             report,
@@ -100,7 +102,7 @@ impl EventLoop {
                     self.engine.handle_timeout(clock::now());
                 }
                 signal = signals.next() => match signal {
-                    Some(SIGHUP) => self.read_configuration(None),
+                    Some(SIGHUP) => self.reload(None),
                     Some(SIGTERM | SIGINT | SIGQUIT) => return Ok(()),
                     Some(_) => {}
                     None => return Err(io::Error::other("signals can't be received any more")),
@@ -131,7 +133,7 @@ impl EventLoop {
                 let statuses = clients.iter().filter_map(|client| self.engine.status(client.as_str(), now));
                 let _gone_meanwhile = reply.send(statuses.collect());
             }
-            Ask::Reload { reply } => self.read_configuration(Some(reply)),
+            Ask::Reload { reply } => self.reload(Some(reply)),
             Ask::CredentialStored(credential) => self.engine.handle(now, Event::CredentialStored(credential)),
             Ask::CredentialsRemoved { client, done } => {
                 self.engine.handle(now, Event::CredentialsRemoved(client));
@@ -143,7 +145,7 @@ impl EventLoop {
     fn came_back(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Event(event) => self.engine.handle(clock::now(), event),
-            Outcome::Read { result, reply } => self.configuration_read(result, reply),
+            Outcome::Read(result) => self.configuration_read(result),
             // The rules of a configuration that was replaced meanwhile don't count any more, and the new one has had
             // its own look-up.
             Outcome::Resolved { config, resolution } => {
@@ -167,7 +169,7 @@ impl EventLoop {
                     let _gone_meanwhile = reply.send(answer);
                 }
             }
-            Effect::Note(note) => self.note(&note),
+            Effect::Note(note) => log::note(&note),
             Effect::Send { operation, issuer, request } => {
                 let exchange = self.http.execute(&issuer, request);
                 self.beside(async move { Event::Response { operation, result: exchange.await } });
@@ -216,92 +218,6 @@ impl EventLoop {
         let report = self.report.clone();
         tokio::task::spawn_local(async move {
             let _stopped_meanwhile = report.send(Outcome::Event(task.await));
-        });
-    }
-
-    fn note(&self, note: &Note) {
-        log::note(note);
-    }
-
-    /// Reads the configuration again and resolves its names, off the loop.
-    fn read_configuration(&self, reply: Option<oneshot::Sender<Result<(), ReloadRefused>>>) {
-        systemd::reloading();
-        let (files, report, own_uid) = (self.files.clone(), self.report.clone(), self.own_uid);
-        tokio::task::spawn_blocking(move || {
-            let result = files.read().map_err(|refused| ReloadRefused {
-                message: refused.to_string(),
-                hint: Some("nothing was changed; correct this and reload again".into()),
-            });
-            let result = result.map(|config| {
-                let resolution = access::resolve(&config, own_uid);
-                (config, resolution)
-            });
-            let _stopped_meanwhile = report.send(Outcome::Read { result, reply });
-        });
-    }
-
-    /// Takes a new configuration whole, or not at all.
-    fn configuration_read(
-        &mut self,
-        result: Result<(Config, Resolution), ReloadRefused>,
-        reply: Option<oneshot::Sender<Result<(), ReloadRefused>>>,
-    ) {
-        let outcome = result.and_then(|(config, resolution)| self.take(config, resolution));
-        match &outcome {
-            Ok(()) => tracing::info!("the configuration was reloaded"),
-            Err(refused) => tracing::error!("the configuration was not reloaded: {refused}"),
-        }
-        systemd::ready();
-        if let Some(reply) = reply {
-            let _gone_meanwhile = reply.send(outcome);
-        }
-    }
-
-    fn take(&mut self, config: Config, resolution: Resolution) -> Result<(), ReloadRefused> {
-        let changed = self.shared.config.load().restart_needed(&config);
-        if !changed.is_empty() {
-            return Err(ReloadRefused {
-                message: format!("changing {} takes a restart", changed.join(" and ")),
-                hint: Some("nothing was changed; restart tokenbrokerd to take the new configuration".into()),
-            });
-        }
-        self.http.configure(config.issuers.values());
-        self.engine.handle(clock::now(), Event::Configured(Box::new(config.clone())));
-        self.shared.config.store(Arc::new(config));
-        self.permit(resolution);
-        Ok(())
-    }
-
-    /// Says who may have what from now on. Names that are not known are looked up again later.
-    pub(crate) fn permit(&mut self, resolution: Resolution) {
-        self.shared.admin.store(Arc::new(resolution.admin));
-        for (name, access) in resolution.clients {
-            if let Some(slot) = self.shared.slots.find(name.as_str()) {
-                slot.permit(access);
-            }
-        }
-        if resolution.unknown.is_empty() {
-            return;
-        }
-        tracing::warn!(
-            "not known on this host: {}; rules that name them permit nobody until they are (looked up again in {} s)",
-            resolution.unknown.join(", "),
-            access::RETRY.as_secs()
-        );
-        self.resolve_later();
-    }
-
-    /// Looks the names up again after a while.
-    pub(crate) fn resolve_later(&self) {
-        let (report, own_uid) = (self.report.clone(), self.own_uid);
-        let config = self.shared.config.load_full();
-        tokio::task::spawn_local(async move {
-            tokio::time::sleep(access::RETRY).await;
-            let looked_up = Arc::clone(&config);
-            let resolved = tokio::task::spawn_blocking(move || access::resolve(&looked_up, own_uid)).await;
-            if let Ok(resolution) = resolved {
-                let _stopped_meanwhile = report.send(Outcome::Resolved { config, resolution });
-            }
         });
     }
 }

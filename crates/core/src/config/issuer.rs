@@ -1,6 +1,7 @@
 //! `[issuers.NAME]`.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokenbroker_oauth::{self as oauth, BasicEncoding, PlainHttp};
@@ -11,7 +12,7 @@ use super::merge::Value;
 use super::names::{NAME_RULE, is_name, nearest};
 use super::table::Table;
 use super::values::{boolean, choice, duration, fraction, path_beside, text, url, whole};
-use super::{AssertionAudience, EndpointSource, Issuer, presets};
+use super::{AssertionAudience, CheckFile, EndpointSource, Issuer, presets};
 
 /// RFC 10070.
 const ASSERTION_TYP: &str = "client-authentication+jwt";
@@ -48,21 +49,23 @@ impl Issuers {
     }
 }
 
-pub(super) fn read_all(issuers: Table<'_, '_>) -> Issuers {
-    let read = |(name, table): (String, Table<'_, '_>)| (name.clone(), read(name, table).map(Arc::new));
+pub(super) fn read_all(issuers: Table<'_, '_>, check_ca_file: &CheckFile<'_>) -> Issuers {
+    let read = |(name, table): (String, Table<'_, '_>)| {
+        (name.clone(), read(name, table, check_ca_file).map(Arc::new))
+    };
     Issuers(issuers.named_tables().into_iter().map(read).collect())
 }
 
-fn read(name: String, mut table: Table<'_, '_>) -> Option<Issuer> {
+fn read(name: String, mut table: Table<'_, '_>, check_ca_file: &CheckFile<'_>) -> Option<Issuer> {
     if !is_name(&name) {
         table.report(Mistake::new("an issuer can't have this name").with_hint(NAME_RULE));
     }
-    let issuer = read_keys(name, &mut table);
+    let issuer = read_keys(name, &mut table, check_ca_file);
     table.finish();
     issuer
 }
 
-fn read_keys(name: String, table: &mut Table<'_, '_>) -> Option<Issuer> {
+fn read_keys(name: String, table: &mut Table<'_, '_>, check_ca_file: &CheckFile<'_>) -> Option<Issuer> {
     let preset = table.read("preset", presets::read).map(|(preset, settings)| {
         table.fill_in(settings);
         preset.name
@@ -84,7 +87,7 @@ fn read_keys(name: String, table: &mut Table<'_, '_>) -> Option<Issuer> {
         assertion_audience: table.read("assertion_audience", audience).unwrap_or(AssertionAudience::Issuer),
         assertion_typ: table.read("assertion_typ", text).unwrap_or_else(|| ASSERTION_TYP.into()),
         basic_encoding: table.read("basic_encoding", choice(&encodings)).unwrap_or_default(),
-        ca_file: table.read("ca_file", path_beside),
+        ca_file: table.read("ca_file", |value| ca_file(value, check_ca_file)),
         timeout: table.read("timeout", duration(100 * MILLISECOND..=5 * MINUTE)).unwrap_or(10 * SECOND),
         max_in_flight: table.read("max_in_flight", whole(1..=1_000)).unwrap_or(8) as usize,
         max_per_second: table.read("max_per_second", whole(0..=100_000)).unwrap_or(20),
@@ -112,6 +115,16 @@ fn endpoint(table: &mut Table<'_, '_>, plain_http: PlainHttp) -> Option<Endpoint
     match endpoint {
         Some(endpoint) => Some(EndpointSource::Named { endpoint, issuer }),
         None => issuer.map(EndpointSource::Discover),
+    }
+}
+
+fn ca_file(value: Value<'_>, check: &CheckFile<'_>) -> Result<PathBuf, Mistake> {
+    let path = path_beside(value)?;
+    match check(&path) {
+        Ok(()) => Ok(path),
+        Err(problem) => Err(Mistake::new(format!("the file can't be used: {problem}")).with_hint(
+            "it holds the certificates of the CA in PEM; a relative path counts from this file's directory",
+        )),
     }
 }
 

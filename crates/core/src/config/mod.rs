@@ -24,7 +24,7 @@ mod values;
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -38,20 +38,21 @@ use self::errors::Mistakes;
 use self::source::Place;
 use self::table::Table;
 
-/// Reads the configuration from its files, in the order in which they count.
+/// Reads the configuration from its files, in the order in which they count. The files that it names in turn are
+/// looked at by `check_ca_file`, so that what is wrong with one is reported at the key that names it.
 ///
 /// # Errors
 ///
 /// [`ConfigErrors`] with every mistake in them. After a mistake in TOML's own grammar only such mistakes are
 /// reported: what the rest means is anybody's guess.
-pub fn parse(sources: &[Source]) -> Result<Config, ConfigErrors> {
+pub fn parse(sources: &[Source], check_ca_file: &CheckFile<'_>) -> Result<Config, ConfigErrors> {
     let Some(first) = sources.first() else {
         return Ok(Config::default());
     };
     let mistakes = Mistakes::default();
     let config = merge::read(sources, &mistakes).map(|entries| {
         let mut root = Table::root(entries, Place::beginning(0, first), &mistakes);
-        let issuers = issuer::read_all(root.table("issuers"));
+        let issuers = issuer::read_all(root.table("issuers"), check_ca_file);
         let config = Config {
             daemon: daemon::read(root.table("daemon")),
             keystore: daemon::read_keystore(root.table("keystore")),
@@ -67,6 +68,9 @@ pub fn parse(sources: &[Source]) -> Result<Config, ConfigErrors> {
         _ => Err(mistakes.into_errors()),
     }
 }
+
+/// Looks at a file that the configuration names, and says what is wrong with it. This crate opens none itself.
+pub type CheckFile<'a> = dyn Fn(&Path) -> Result<(), String> + 'a;
 
 /// A valid configuration. The default one is that of an empty file.
 #[derive(Debug, Clone, PartialEq, Default)]

@@ -52,7 +52,7 @@ mod tests {
         for preset in PRESETS {
             assert!(DeTable::parse(preset.settings).is_ok(), "{}", preset.name);
             let text = format!("[issuers.it]\npreset = \"{}\"", preset.name);
-            let config = parse(&[Source { path: "c.toml".into(), text }]).unwrap();
+            let config = parse(&[Source { path: "c.toml".into(), text }], &|_| Ok(())).unwrap();
             let issuer = &config.issuers["it"];
             assert_eq!(issuer.preset, Some(preset.name));
             assert!(matches!(issuer.endpoint, EndpointSource::Discover(_)));

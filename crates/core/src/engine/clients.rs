@@ -1,6 +1,6 @@
 //! The configured clients: what comes and goes with the configuration, and what is known of their credentials.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use super::retry::Retry;
@@ -8,6 +8,7 @@ use super::timers::Due;
 use super::token::TokenState;
 use super::{Effect, Engine, Failure, KeyStoreFailure, Note, Refusal, StoredCredential};
 use crate::config::{self, ClientName, Config};
+use crate::policy::Access;
 use crate::slots::Slot;
 use crate::time::{Moment, Now};
 
@@ -34,8 +35,9 @@ pub(super) struct Inventory {
 }
 
 impl Engine {
-    /// Takes over a configuration: clients that did not change keep their tokens.
-    pub(super) fn configure(&mut self, config: &Config, now: Now) {
+    /// Takes over a configuration: clients that did not change keep their tokens. Who may have them is said before
+    /// the first caller can ask.
+    pub(super) fn configure(&mut self, config: &Config, access: BTreeMap<ClientName, Access>, now: Now) {
         self.configure_issuers(config);
         let gone: Vec<_> =
             self.clients.keys().filter(|name| !config.clients.contains_key(*name)).cloned().collect();
@@ -52,6 +54,11 @@ impl Engine {
                 }
                 Some(_) => self.replace_client(now, client),
                 None => self.add_client(now, client),
+            }
+        }
+        for (name, access) in access {
+            if let Some(state) = self.clients.get(&name) {
+                state.slot.permit(access);
             }
         }
         let slots = self.clients.iter().map(|(name, state)| (name.clone(), Arc::clone(&state.slot)));

@@ -1,5 +1,6 @@
 //! What the engine is told.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use tokenbroker_oauth::HttpResponse;
@@ -7,6 +8,7 @@ use tokenbroker_secret::SecretString;
 
 use super::{KeyStoreFailure, OperationId, TransportFailure, WaiterId};
 use crate::config::{ClientName, Config};
+use crate::policy::Access;
 use crate::time::Moment;
 
 /// What happened.
@@ -62,7 +64,12 @@ pub enum Event {
     /// A client's credentials were removed through the broker.
     CredentialsRemoved(ClientName),
     /// A new configuration that was validated.
-    Configured(Box<Config>),
+    Configured {
+        /// The configuration.
+        config: Box<Config>,
+        /// Who may have each client's tokens.
+        access: BTreeMap<ClientName, Access>,
+    },
 }
 
 /// A credential as the key store lists it.

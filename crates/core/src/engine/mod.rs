@@ -98,7 +98,7 @@ impl Engine {
             last_handle: 0,
             last_operation: 0,
         };
-        engine.configure(config, now);
+        engine.configure(config, BTreeMap::new(), now);
         engine.effects.push_back(Effect::ListCredentials);
         engine
     }
@@ -130,7 +130,7 @@ impl Engine {
             Event::Gone(waiter) => drop(self.remove_waiter(waiter)),
             Event::CredentialStored(credential) => self.credential_stored(now, credential),
             Event::CredentialsRemoved(client) => self.credentials_removed(now, &client),
-            Event::Configured(config) => self.configure(&config, now),
+            Event::Configured { config, access } => self.configure(&config, access, now),
         }
     }
 

@@ -11,7 +11,7 @@ const ISSUER: &str = "[issuers.as]\nissuer = \"https://as.example\"\n";
 /// Files by name.
 fn parse_files(files: &[(&str, &str)]) -> Result<Config, ConfigErrors> {
     let source = |(path, text): &(&str, &str)| Source { path: path.into(), text: (*text).into() };
-    parse(&files.iter().map(source).collect::<Vec<_>>())
+    parse(&files.iter().map(source).collect::<Vec<_>>(), &|_| Ok(()))
 }
 
 /// One file, `c.toml`.

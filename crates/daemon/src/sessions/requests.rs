@@ -22,9 +22,6 @@ use crate::shared::{Ask, Shared, Want};
 /// How long a caller waits for a token unless it says otherwise.
 const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 
-/// How long a caller can wait at most: a request is not a subscription.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
-
 /// How many states are sent in one page; each is a few hundred bytes, and a frame has 64 KiB.
 const PAGE: usize = 50;
 
@@ -93,7 +90,7 @@ impl Session {
             let granted = Granted { handle: slot.handle(), token, min_ttl_met: true };
             return Answer::Now(Outcome::Token { granted, now });
         }
-        let wait = get.wait_ms.map_or(DEFAULT_WAIT, Duration::from_millis).min(LONGEST_WAIT);
+        let wait = get.wait_ms.map_or(DEFAULT_WAIT, Duration::from_millis);
         let ticket = match self.ask_for_token(&get.client, Want::Current { min_ttl }, now.after(wait)) {
             Ok(ticket) => ticket,
             Err(failure) => return Answer::Now(failure.into()),
@@ -194,7 +191,7 @@ impl Session {
         if self.shared.slots.find(client).is_none() {
             return Answer::Now(self.unknown_client(client).into());
         }
-        let wait = Duration::from_millis(wait_ms).min(LONGEST_WAIT);
+        let wait = Duration::from_millis(wait_ms);
         let ticket = match self.ask_for_token(client, Want::Renewal, clock::moment().after(wait)) {
             Ok(ticket) => ticket,
             Err(failure) => return Answer::Now(failure.into()),

@@ -132,7 +132,7 @@ impl World {
     }
 
     pub(super) fn reload(&mut self, config: &Config) {
-        self.happens(Event::Configured(Box::new(config.clone())));
+        self.happens(Event::Configured { config: Box::new(config.clone()), access: BTreeMap::new() });
     }
 
     /// A credential is stored through the broker.

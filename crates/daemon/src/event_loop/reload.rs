@@ -1,0 +1,114 @@
+//! How a new configuration is taken: read and resolved beside the event loop, then taken whole or not at all.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use tokenbroker_core::config::Config;
+use tokenbroker_core::engine::Event;
+use tokio::sync::oneshot;
+
+use super::{EventLoop, Outcome};
+use crate::access::{self, Resolution};
+use crate::clock;
+use crate::shared::ReloadRefused;
+use crate::systemd;
+
+/// The reloads that were asked for, each with the administrator who waits for it; the first one is under way. One
+/// after the other: otherwise an older configuration could be taken after a newer one.
+pub(super) type Reloads = VecDeque<Option<oneshot::Sender<Result<(), ReloadRefused>>>>;
+
+impl EventLoop {
+    /// Queues a reload.
+    pub(super) fn reload(&mut self, reply: Option<oneshot::Sender<Result<(), ReloadRefused>>>) {
+        self.reloads.push_back(reply);
+        if self.reloads.len() == 1 {
+            self.read_configuration();
+        }
+    }
+
+    /// Reads the configuration again and resolves its names, off the loop.
+    fn read_configuration(&self) {
+        systemd::reloading();
+        let (files, report, own_uid) = (self.files.clone(), self.report.clone(), self.own_uid);
+        let read = tokio::task::spawn_blocking(move || {
+            let config = files.read().map_err(|refused| ReloadRefused {
+                message: refused.to_string(),
+                hint: Some("nothing was changed; correct this and reload again".into()),
+            })?;
+            let resolution = access::resolve(&config, own_uid);
+            Ok((config, resolution))
+        });
+        tokio::task::spawn_local(async move {
+            let panicked = |_| {
+                let message = "reading the configuration panicked; this is a fault of tokenbrokerd".into();
+                Err(ReloadRefused { message, hint: None })
+            };
+            let _stopped_meanwhile = report.send(Outcome::Read(read.await.unwrap_or_else(panicked)));
+        });
+    }
+
+    /// Takes the configuration that was read, tells who asked for it, and goes on with the next reload.
+    pub(super) fn configuration_read(&mut self, result: Result<(Config, Resolution), ReloadRefused>) {
+        let outcome = result.and_then(|(config, resolution)| self.take(config, resolution));
+        match &outcome {
+            Ok(()) => tracing::info!("the configuration was reloaded"),
+            Err(refused) => tracing::error!("the configuration was not reloaded: {refused}"),
+        }
+        systemd::ready();
+        if let Some(Some(reply)) = self.reloads.pop_front() {
+            let _gone_meanwhile = reply.send(outcome);
+        }
+        if !self.reloads.is_empty() {
+            self.read_configuration();
+        }
+    }
+
+    fn take(&mut self, config: Config, resolution: Resolution) -> Result<(), ReloadRefused> {
+        let changed = self.shared.config.load().restart_needed(&config);
+        if !changed.is_empty() {
+            return Err(ReloadRefused {
+                message: format!("changing {} takes a restart", changed.join(" and ")),
+                hint: Some("nothing was changed; restart tokenbrokerd to take the new configuration".into()),
+            });
+        }
+        self.http.configure(config.issuers.values());
+        let access = resolution.clients.clone();
+        self.engine.handle(clock::now(), Event::Configured { config: Box::new(config.clone()), access });
+        self.shared.config.store(Arc::new(config));
+        self.permit(resolution);
+        Ok(())
+    }
+
+    /// Says who may have what from now on. Names that are not known are looked up again later.
+    pub(crate) fn permit(&mut self, resolution: Resolution) {
+        self.shared.admin.store(Arc::new(resolution.admin));
+        for (name, access) in resolution.clients {
+            if let Some(slot) = self.shared.slots.find(name.as_str()) {
+                slot.permit(access);
+            }
+        }
+        if resolution.unknown.is_empty() {
+            return;
+        }
+        tracing::warn!(
+            "not known on this host: {}; rules that name them permit nobody until they are (looked up again in {} s)",
+            resolution.unknown.join(", "),
+            access::RETRY.as_secs()
+        );
+        self.resolve_later();
+    }
+
+    /// Looks the names up again after a while.
+    pub(crate) fn resolve_later(&self) {
+        let (report, own_uid) = (self.report.clone(), self.own_uid);
+        let config = self.shared.config.load_full();
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(access::RETRY).await;
+            let looked_up = Arc::clone(&config);
+            let resolved = tokio::task::spawn_blocking(move || access::resolve(&looked_up, own_uid)).await;
+            if let Ok(resolution) = resolved {
+                let _stopped_meanwhile = report.send(Outcome::Resolved { config, resolution });
+            }
+        });
+    }
+}
