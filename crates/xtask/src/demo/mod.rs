@@ -4,14 +4,13 @@
 
 mod gets;
 mod host;
-mod resource;
 mod story;
 
 use std::fs;
 use std::time::Duration;
 
 use tokenbroker_client::blocking::Broker;
-use tokenbroker_testkit::{AuthServer, Client};
+use tokenbroker_testkit::{AuthServer, Client, data};
 
 use self::host::Host;
 use self::story::Story;
@@ -25,6 +24,9 @@ const INVOICES: &str = "invoices"; // its secret in a Basic header
 const REPORTS: &str = "reports"; // its secret in the body
 const SIGNTEXT: &str = "signtext"; // an assertion, signed with its key
 const CLIENTS: [&str; 3] = [INVOICES, REPORTS, SIGNTEXT];
+
+/// What the protected resource answers to who may know.
+const DATA: &str = "This is the protected data.";
 
 /// Half of it passes until a renewal, and as much is left to do without the authorization server.
 const SHORT_LIFETIME: Duration = Duration::from_secs(12);
@@ -105,17 +107,17 @@ fn fetch_tokens(story: &mut Story, host: &Host, server: &AuthServer) -> Result {
         return Err("the three clients don't have three tokens".into());
     }
     for token in &tokens {
-        let answer = resource::get(server.address(), token)?;
-        if answer != resource::DATA {
+        let (status, answer) = data(server.address(), token);
+        if (status, answer.as_str()) != (200, DATA) {
             return Err(format!("the protected resource answered {answer:?}").into());
         }
     }
-    if resource::get(server.address(), "made-up").is_ok() {
+    if data(server.address(), "made-up").0 != 401 {
         return Err("the protected resource takes any token".into());
     }
     story.tell(format_args!(
         "`tokenbroker get` printed a token for each of the three, and GET /data took them: {:?}",
-        resource::DATA
+        DATA
     ))
 }
 
