@@ -3,7 +3,6 @@
 use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::PathBuf;
-use std::process::Command;
 use std::{env, fs, io};
 
 use crate::steps::Steps;
@@ -29,7 +28,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
     if steps.take("build", || process::run(&mut workspace.cargo(["build", "--workspace"]))) {
         steps.take("tests", || tests(workspace, &skipped, &mut tally));
         steps.take("examples in the documentation", || doc_tests(workspace, &mut tally));
-        steps.take("demo", || process::run(Command::new(env::current_exe()?).arg("demo")));
+        steps.take("demo", || process::run(&mut workspace.cargo(["run", "--package=xtask", "--", "demo"])));
     }
 
     println!("\n{steps}");
