@@ -62,7 +62,7 @@ impl Connection {
             Ok(()) => self.serve().await,
             Err(ended) => ended,
         };
-        tracing::debug!(peer = ?self.session.peer(), "a connection ended: {ended}");
+        tracing::debug!("a connection ended: {ended}");
     }
 
     async fn shake_hands(&mut self) -> Result<(), Ended> {

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use tokenbroker_ipc::Listener;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 use self::connection::Connection;
 use crate::shared::Shared;
@@ -36,7 +37,8 @@ pub(crate) async fn serve(listener: Listener, shared: Arc<Shared>) {
         match accepted {
             Ok((stream, Ok(peer))) => {
                 out_of_order = false;
-                connections.spawn(Connection::new(stream, peer, Arc::clone(&shared)).run());
+                let span = tracing::debug_span!("caller", uid = peer.uid, pid = peer.pid);
+                connections.spawn(Connection::new(stream, peer, Arc::clone(&shared)).run().instrument(span));
             }
             Ok((_, Err(unidentified))) => tracing::debug!("a connection was refused: {unidentified}"),
             Err(error) if is_the_peers(&error) => {}

@@ -61,10 +61,6 @@ impl Session {
         Self { peer: Arc::new(peer), shared }
     }
 
-    pub(super) fn peer(&self) -> &PeerIdentity {
-        &self.peer
-    }
-
     pub(super) fn answer(&self, command: Command) -> Answer {
         match command {
             Command::Ping => Answer::Now(Response::Done.into()),
