@@ -1,9 +1,11 @@
 //! The arguments, as clap reads them. A secret is never one of them.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use tokenbroker_client::protocol::KeyAlgorithm;
 
 use crate::duration;
@@ -19,7 +21,8 @@ Exit codes: 0 done; 1 other failure; 2 usage; 3 no daemon reachable; 4 denied, o
 #[command(name = "tokenbroker", version, after_help = AFTER_HELP)]
 pub(crate) struct Arguments {
     /// Where the daemon listens
-    #[arg(long, global = true, value_name = "PATH")]
+    // It stands among the options of every subcommand: last.
+    #[arg(long, global = true, value_name = "PATH", display_order = 900)]
     pub socket: Option<PathBuf>,
     #[command(subcommand)]
     pub command: Command,
@@ -28,7 +31,19 @@ pub(crate) struct Arguments {
 impl Arguments {
     /// Reads this process's arguments.
     pub(crate) fn parse() -> Result<Self, clap::Error> {
-        Self::try_parse()
+        Self::read(std::env::args_os())
+    }
+
+    fn read(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
+        let arguments = Self::try_parse_from(words)?;
+        // Clap knows conflicts of options, not of their values.
+        match &arguments.command {
+            Command::Get(get) if get.json && get.format.is_some_and(|format| format != Format::Json) => {
+                let message = "--json can't be used with another --format";
+                Err(Self::command().error(ErrorKind::ArgumentConflict, message))
+            }
+            _ => Ok(arguments),
+        }
     }
 }
 
@@ -57,11 +72,11 @@ pub(crate) enum Command {
 pub(crate) struct Get {
     /// The client's name in the configuration
     pub client: String,
-    /// How the token is printed
-    #[arg(long, value_enum, default_value_t = Format::Token)]
-    pub format: Format,
+    /// How the token is printed [default: token]
+    #[arg(long, value_enum)]
+    pub format: Option<Format>,
     /// The same as --format json
-    #[arg(long, conflicts_with = "format")]
+    #[arg(long)]
     pub json: bool,
     /// How long the token should still live, such as 60s
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
@@ -73,7 +88,7 @@ pub(crate) struct Get {
 
 impl Get {
     pub(crate) fn format(&self) -> Format {
-        if self.json { Format::Json } else { self.format }
+        if self.json { Format::Json } else { self.format.unwrap_or(Format::Token) }
     }
 }
 
@@ -134,9 +149,9 @@ pub(crate) enum Key {
     Generate {
         /// The client's name in the configuration
         client: String,
-        /// What the key signs with
-        #[arg(long, value_enum, default_value_t = Algorithm::Rs256, ignore_case = true)]
-        alg: Algorithm,
+        /// What the key signs with [default: what the client is configured for]
+        #[arg(long, value_enum, ignore_case = true)]
+        alg: Option<Algorithm>,
         /// Length of an RSA key in bits: 2048, 3072 or 4096 [default: 3072]
         #[arg(long)]
         bits: Option<u32>,
@@ -146,7 +161,7 @@ pub(crate) enum Key {
     },
     /// Stores a private key, replacing the credential the client has, and prints the public half
     ///
-    /// The key is an unencrypted PKCS#8 private key in PEM, read from standard input or --file.
+    /// The key is an unencrypted private key in PEM, PKCS#8 or (for RSA) PKCS#1, read from standard input or --file.
     Import {
         /// The client's name in the configuration
         client: String,
@@ -219,8 +234,6 @@ impl From<Algorithm> for KeyAlgorithm {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -232,7 +245,7 @@ mod tests {
     fn json_is_a_format_and_does_not_go_with_another() {
         let get = |words: &[&str]| {
             let words = ["tokenbroker", "get", "signtext"].iter().chain(words);
-            Arguments::try_parse_from(words).map(|arguments| match arguments.command {
+            Arguments::read(words).map(|arguments| match arguments.command {
                 Command::Get(get) => get.format(),
                 _ => unreachable!(),
             })
@@ -240,6 +253,10 @@ mod tests {
         assert_eq!(get(&[]).unwrap(), Format::Token);
         assert_eq!(get(&["--json"]).unwrap(), Format::Json);
         assert_eq!(get(&["--format", "curl"]).unwrap(), Format::Curl);
-        assert!(get(&["--json", "--format", "curl"]).is_err());
+        assert_eq!(get(&["--json", "--format", "json"]).unwrap(), Format::Json);
+        for other in ["token", "curl"] {
+            let refused = get(&["--json", "--format", other]).unwrap_err();
+            assert_eq!(refused.kind(), ErrorKind::ArgumentConflict, "{other}");
+        }
     }
 }

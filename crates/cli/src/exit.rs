@@ -49,8 +49,9 @@ pub(crate) enum Error {
     Output(#[from] io::Error),
     #[error("the daemon's answer does not fit the question")]
     UnexpectedReply,
-    #[error("{client} has no key{}", kid.as_ref().map(|kid| format!(" with the ID {kid}")).unwrap_or_default())]
-    NoKey { client: String, kid: Option<String> },
+    // In the words that the daemon has for it when one is to be retired.
+    #[error("{client} has no key with that key ID")]
+    NoKey { client: String },
 }
 
 impl Error {
@@ -58,9 +59,7 @@ impl Error {
         match self {
             Self::Broker(error) => error.hint().map(str::to_owned),
             Self::Input(error) => error.hint().map(str::to_owned),
-            Self::NoKey { client, .. } => {
-                Some(format!("`tokenbroker key list {client}` shows what is there"))
-            }
+            Self::NoKey { client } => Some(format!("see which it has: tokenbroker key list {client}")),
             Self::UnexpectedReply => Some("are daemon and command line of the same release?".to_owned()),
             Self::Output(_) => None,
         }

@@ -17,12 +17,12 @@ pub struct Caller<'a> {
     pub groups: &'a [u32],
 }
 
-/// What the kernel shows for a user that has no ID in this user namespace: nobody in particular.
-const OVERFLOW_UID: u32 = 65534;
+/// What the kernel shows for a user or a group that has no ID in this user namespace: nobody in particular.
+pub(crate) const OVERFLOW_ID: u32 = 65534;
 
 impl Caller<'_> {
     fn is_member(&self, gid: u32) -> bool {
-        self.gid == gid || self.groups.contains(&gid)
+        gid != OVERFLOW_ID && (self.gid == gid || self.groups.contains(&gid))
     }
 }
 
@@ -55,7 +55,7 @@ impl Access {
         Self { rules: vec![only(0), only(own_uid)] }
     }
 
-    /// The rules in numbers, and the names that are not known now.
+    /// The rules in numbers, and the names that are not known now or stand for nobody in particular.
     pub fn resolve(rules: &[Rule], names: &impl Names) -> (Self, Vec<String>) {
         let mut unknown = Vec::new();
         let rules = rules.iter().filter_map(|rule| resolve(rule, names, &mut unknown)).collect();
@@ -70,7 +70,7 @@ impl Access {
 
     /// Whether one of the rules holds for the caller. It never does for one whose user ID the kernel can't tell.
     pub fn permits(&self, caller: &Caller<'_>) -> bool {
-        caller.uid != OVERFLOW_UID
+        caller.uid != OVERFLOW_ID
             && self.rules.iter().any(|rule| {
                 rule.uid.is_none_or(|uid| uid == caller.uid)
                     && rule.gid.is_none_or(|gid| caller.is_member(gid))
@@ -78,7 +78,8 @@ impl Access {
     }
 }
 
-/// `None` if one of the rule's names is unknown: a condition that can't be checked does not hold.
+/// `None` if one of the rule's names is unknown or nobody in particular: a condition that can't be checked does
+/// not hold.
 fn resolve(rule: &Rule, names: &impl Names, unknown: &mut Vec<String>) -> Option<Resolved> {
     let uid = rule.user.as_ref().map(|user| number(user, |name| names.user(name), "user", unknown));
     let gid = rule.group.as_ref().map(|group| number(group, |name| names.group(name), "group", unknown));
@@ -95,16 +96,18 @@ fn number(
     kind: &str,
     unknown: &mut Vec<String>,
 ) -> Option<u32> {
-    match principal {
-        Principal::Id(id) => Some(*id),
-        Principal::Name(name) => {
-            let id = look_up(name);
-            if id.is_none() {
-                unknown.push(format!("{kind} {name}"));
-            }
-            id
+    let (id, name) = match principal {
+        Principal::Id(id) => (Some(*id), id.to_string()),
+        Principal::Name(name) => (look_up(name), name.clone()),
+    };
+    match id {
+        None => unknown.push(format!("{kind} {name}")),
+        Some(OVERFLOW_ID) => {
+            unknown.push(format!("{kind} {name} (its ID, {OVERFLOW_ID}, stands for whoever has none here)"));
         }
+        Some(_) => {}
     }
+    id.filter(|id| *id != OVERFLOW_ID)
 }
 
 #[cfg(test)]
@@ -115,11 +118,15 @@ mod tests {
 
     impl Names for Host {
         fn user(&self, name: &str) -> Option<u32> {
-            (name == "ann").then_some(1000)
+            [("ann", 1000), ("nobody", 65534)]
+                .into_iter()
+                .find_map(|(known, id)| (known == name).then_some(id))
         }
 
         fn group(&self, name: &str) -> Option<u32> {
-            (name == "signers").then_some(50)
+            [("signers", 50), ("nogroup", 65534)]
+                .into_iter()
+                .find_map(|(known, id)| (known == name).then_some(id))
         }
     }
 
@@ -170,5 +177,17 @@ mod tests {
         let (everybody_in_signers, _) = Access::resolve(&[rule(None, Some("signers"))], &Host);
         assert!(!everybody_in_signers.permits(&caller(65534, 50, &[50])));
         assert!(!Access::own_and_root(65534).permits(&caller(65534, 65534, &[])));
+    }
+
+    #[test]
+    fn s78_a_rule_about_nobody_in_particular_permits_nobody_and_is_reported() {
+        let by_number = Rule { user: None, group: Some(Principal::Id(65534)) };
+        let rules = [rule(Some("nobody"), None), rule(Some("ann"), Some("nogroup")), by_number];
+        let (access, unknown) = Access::resolve(&rules, &Host);
+        let reported = ["user nobody", "group nogroup", "group 65534"]
+            .map(|name| format!("{name} (its ID, 65534, stands for whoever has none here)"));
+        assert_eq!(unknown, reported);
+        assert_eq!(access, Access::default());
+        assert!(!caller(1000, 65534, &[65534]).is_member(65534));
     }
 }

@@ -73,9 +73,14 @@ impl Slot {
         self.gets.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// How many tokens were given to callers.
+    /// How many tokens were given to callers, those of the slots before it included.
     pub fn gets(&self) -> u64 {
         self.gets.load(Ordering::Relaxed)
+    }
+
+    /// Counts on from the slot that this one is in place of.
+    pub(crate) fn count_on(&self, before: &Self) {
+        self.gets.fetch_add(before.gets(), Ordering::Relaxed);
     }
 
     pub(crate) fn publish(&self, token: Option<Arc<Published>>) {

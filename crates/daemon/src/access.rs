@@ -26,9 +26,18 @@ pub(crate) struct Resolution {
 
 /// Resolves all rules. Blocks for as long as the host's user database does.
 pub(crate) fn resolve(config: &Config, own_uid: u32) -> Resolution {
+    resolve_with(config, own_uid, &Host)
+}
+
+/// What needs no look-up: rules in numbers, the daemon's own user and root.
+pub(crate) fn without_names(config: &Config, own_uid: u32) -> Resolution {
+    resolve_with(config, own_uid, &Nobody)
+}
+
+fn resolve_with(config: &Config, own_uid: u32, names: &impl Names) -> Resolution {
     let mut unknown = Vec::new();
     let mut of = |rules| {
-        let (access, mut missing) = Access::resolve(rules, &Host);
+        let (access, mut missing) = Access::resolve(rules, names);
         unknown.append(&mut missing);
         access
     };
@@ -53,5 +62,18 @@ impl Names for Host {
 
     fn group(&self, name: &str) -> Option<u32> {
         nix::unistd::Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw())
+    }
+}
+
+/// A user database in which nobody is found.
+struct Nobody;
+
+impl Names for Nobody {
+    fn user(&self, _: &str) -> Option<u32> {
+        None
+    }
+
+    fn group(&self, _: &str) -> Option<u32> {
+        None
     }
 }

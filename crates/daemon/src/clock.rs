@@ -12,6 +12,10 @@ use tokenbroker_core::time::{Moment, Now};
 use tokio::io::unix::AsyncFd;
 
 /// Time since boot, suspend included.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "this is where the daemon reads the clock that lifetimes count on"
+)]
 pub(crate) fn moment() -> Moment {
     let time = clock_gettime(ClockId::Boottime);
     Moment::from_nanos(time.tv_sec as u64 * 1_000_000_000 + time.tv_nsec as u64)

@@ -16,8 +16,8 @@ use crate::startup::with_source;
 pub(crate) enum Files {
     /// This file alone.
     Named(PathBuf),
-    /// `config.toml` and `conf.d`.
-    In(Places),
+    /// `config.toml` and `conf.d` in this directory.
+    In(PathBuf),
 }
 
 impl Files {
@@ -29,9 +29,9 @@ impl Files {
     pub(crate) fn read(&self) -> Result<Config, Refused> {
         let paths = match self {
             Self::Named(path) => vec![path.clone()],
-            Self::In(places) => {
-                let unlisted = |error| Refused::unreadable(&places.config_dir.join("conf.d"), &error);
-                places.config_files().map_err(unlisted)?
+            Self::In(dir) => {
+                let unlisted = |error| Refused::unreadable(&dir.join("conf.d"), &error);
+                Places::config_files(dir).map_err(unlisted)?
             }
         };
         let mut sources = Vec::new();

@@ -29,23 +29,35 @@ pub(crate) fn token(id: u32, granted: &Granted, now: Moment) -> wire::TokenReply
     }
 }
 
+/// What callers read in the place of the key store's own words, which may name its places and other clients.
+const KEY_STORE: &str = "the key store of the broker can't be used now";
+const ASK: &str = "ask an administrator of the broker: `tokenbroker status` tells them more";
+
 /// Why there is no token, as the caller reads it.
-pub(crate) fn refusal(refusal: Refusal, now: Moment) -> wire::Failure {
+pub(crate) fn refusal(refusal: Refusal, administrator: bool, now: Moment) -> wire::Failure {
     let code = match refusal.reason {
         Reason::NoToken => wire::FailureCode::NoToken,
         Reason::Blocked => wire::FailureCode::Blocked,
         Reason::UnknownClient => wire::FailureCode::Denied,
     };
+    let (message, hint) = match refusal.of_key_store && !administrator {
+        true => (KEY_STORE.into(), Some(ASK.into())),
+        false => (refusal.message, refusal.hint),
+    };
     wire::Failure {
         code,
-        message: refusal.message,
-        hint: refusal.hint,
+        message,
+        hint,
         next_try_in_ms: refusal.next_try.map(|next_try| milliseconds(now.until(next_try))),
     }
 }
 
 /// A client's state, with the store that its credential is in.
-pub(crate) fn status(status: ClientStatus, store: Option<keystore::StoreKind>) -> wire::Status {
+pub(crate) fn status(
+    status: ClientStatus,
+    store: Option<keystore::StoreKind>,
+    administrator: bool,
+) -> wire::Status {
     let next_try_in_ms = status.next_try_in.map(milliseconds);
     wire::Status {
         client: status.client.to_string(),
@@ -65,7 +77,10 @@ pub(crate) fn status(status: ClientStatus, store: Option<keystore::StoreKind>) -
         gets: status.gets,
         last_error: status.last_failure.map(|failure| wire::LastError {
             code: failure.code.into(),
-            message: failure.message,
+            message: match failure.is_of_key_store() && !administrator {
+                true => KEY_STORE.into(),
+                false => failure.message,
+            },
             next_try_in_ms,
         }),
         credential: status.credential.zip(store).map(|(credential, store)| wire::CredentialStatus {

@@ -16,6 +16,7 @@ use tokenbroker_core::config::Config;
 use tokenbroker_core::engine::{Credential, Effect, Engine, Event, Granted, Refusal, WaiterId};
 use tokenbroker_keystore::{Current, KeyStore};
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument;
 
 use self::reload::Reloads;
 use crate::access::Resolution;
@@ -23,22 +24,23 @@ use crate::clock::{self, Alarm};
 use crate::configuration::Files;
 use crate::convert;
 use crate::http::Http;
-use crate::http::Reqwest;
 use crate::key_store::{self, CallError};
 use crate::log;
 use crate::shared::{Ask, ReloadRefused, Shared, Want};
 
 /// The state of the event loop; see the [module](self).
 #[derive(Debug)]
-pub(crate) struct EventLoop {
+pub(crate) struct EventLoop<H> {
     engine: Engine,
     shared: Arc<Shared>,
-    http: Reqwest,
+    http: H,
     files: Files,
     own_uid: u32,
     alarm: Alarm,
     waiting: HashMap<WaiterId, oneshot::Sender<Result<Granted, Refusal>>>,
     reloads: Reloads,
+    /// The names in rules that the host did not know at the last look-up.
+    unknown: Vec<String>,
     asks: mpsc::UnboundedReceiver<Ask>,
     outcomes: mpsc::UnboundedReceiver<Outcome>,
     /// For the tasks beside the loop.
@@ -58,18 +60,18 @@ enum Outcome {
     },
 }
 
-impl EventLoop {
+impl<H: Http> EventLoop<H> {
     /// Takes a runtime with I/O and timers.
     pub(crate) fn new(
         engine: Engine,
+        mut http: H,
         shared: Arc<Shared>,
         asks: mpsc::UnboundedReceiver<Ask>,
         files: Files,
         own_uid: u32,
     ) -> io::Result<Self> {
         let (report, outcomes) = mpsc::unbounded_channel();
-        let mut http = Reqwest::default();
-        http.configure(shared.config.load().issuers.values());
+        http.configure(&shared.config.load().issuers);
         Ok(Self {
             engine,
             shared,
@@ -79,6 +81,7 @@ impl EventLoop {
             alarm: Alarm::new()?,
             waiting: HashMap::new(),
             reloads: Reloads::new(),
+            unknown: Vec::new(),
             asks,
             outcomes,
             report,
@@ -134,7 +137,10 @@ impl EventLoop {
                 let _gone_meanwhile = reply.send(statuses.collect());
             }
             Ask::Reload { reply } => self.reload(Some(reply)),
-            Ask::CredentialStored(credential) => self.engine.handle(now, Event::CredentialStored(credential)),
+            Ask::CredentialStored { credential, done } => {
+                self.engine.handle(now, Event::CredentialStored(credential));
+                let _gone_meanwhile = done.send(());
+            }
             Ask::CredentialsRemoved { client, done } => {
                 self.engine.handle(now, Event::CredentialsRemoved(client));
                 let _gone_meanwhile = done.send(());
@@ -150,7 +156,7 @@ impl EventLoop {
             // its own look-up.
             Outcome::Resolved { config, resolution } => {
                 if Arc::ptr_eq(&config, &self.shared.config.load()) {
-                    self.permit(resolution);
+                    self.permit_what_is_known(resolution);
                 }
             }
         }
@@ -171,7 +177,8 @@ impl EventLoop {
             }
             Effect::Note(note) => log::note(&note),
             Effect::Send { operation, issuer, request } => {
-                let exchange = self.http.execute(&issuer, request);
+                let span = tracing::debug_span!("exchange", issuer = issuer.name);
+                let exchange = self.http.execute(&issuer, request).instrument(span);
                 self.beside(async move { Event::Response { operation, result: exchange.await } });
             }
             Effect::ListCredentials => self.with_key_store(

@@ -1,7 +1,10 @@
 //! Carries out HTTP requests as values: reqwest in production, something else wherever that serves better.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::error::Error as _;
+use std::fs::OpenOptions;
+use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +12,7 @@ use std::time::Duration;
 use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder};
+use rustix::fs::OFlags;
 use rustls::CertificateError;
 use tokenbroker_core::config::{EndpointSource, Issuer};
 use tokenbroker_core::engine::{TransportFailure, TransportKind};
@@ -24,6 +28,9 @@ const LONGEST_IDLE: Duration = Duration::from_secs(60);
 
 /// What executes requests.
 pub(crate) trait Http {
+    /// Prepares for these issuers, and forgets all others.
+    fn configure(&mut self, issuers: &BTreeMap<String, Arc<Issuer>>);
+
     /// Sends a request and reads the whole response, within the issuer's timeout. Follows no redirect.
     fn execute(
         &self,
@@ -35,25 +42,32 @@ pub(crate) trait Http {
 /// One HTTP client for each issuer, with its CA and timeout.
 #[derive(Debug, Default)]
 pub(crate) struct Reqwest {
-    clients: HashMap<String, Result<Client, TransportFailure>>,
-}
-
-impl Reqwest {
-    /// Makes the clients anew. Requests under way go on with the old ones.
-    ///
-    /// An issuer whose CA file can't be read any more has no client: its requests fail, and say why.
-    pub(crate) fn configure<'a>(&mut self, issuers: impl Iterator<Item = &'a Arc<Issuer>>) {
-        self.clients = issuers.map(|issuer| (issuer.name.clone(), client_for(issuer))).collect();
-    }
+    clients: HashMap<String, (Arc<Issuer>, Result<Client, TransportFailure>)>,
 }
 
 impl Http for Reqwest {
+    /// Requests under way go on with the old clients. An issuer whose CA file can't be read any more has none: its
+    /// requests fail, and say why.
+    fn configure(&mut self, issuers: &BTreeMap<String, Arc<Issuer>>) {
+        let mut before = std::mem::take(&mut self.clients);
+        let client = |issuer: &Arc<Issuer>| match before.remove(&issuer.name) {
+            // What a CA file says may have changed under the same name.
+            Some((old, client)) if old == *issuer && issuer.ca_file.is_none() => client,
+            _ => client_for(issuer),
+        };
+        let mut client = client;
+        self.clients = issuers
+            .values()
+            .map(|issuer| (issuer.name.clone(), (Arc::clone(issuer), client(issuer))))
+            .collect();
+    }
+
     fn execute(
         &self,
         issuer: &Arc<Issuer>,
         request: HttpRequest,
     ) -> impl Future<Output = Result<HttpResponse, TransportFailure>> + 'static {
-        let client = self.clients.get(&issuer.name).cloned();
+        let client = self.clients.get(&issuer.name).map(|(_, client)| client.clone());
         let timeout = issuer.timeout;
         async move {
             let client =
@@ -70,12 +84,24 @@ impl Http for Reqwest {
 ///
 /// What is wrong with the file, without its name.
 pub(crate) fn read_ca_file(path: &Path) -> Result<Vec<Certificate>, String> {
-    let pem = std::fs::read(path).map_err(|error| error.to_string())?;
+    let pem = read_small_file(path).map_err(|error| error.to_string())?;
     let certificates = Certificate::from_pem_bundle(&pem).map_err(|_| "it is not a PEM file".to_owned())?;
     if certificates.is_empty() {
         return Err("there is no certificate in it".into());
     }
     Ok(certificates)
+}
+
+/// Neither waits for a pipe to be written nor reads a device for ever.
+fn read_small_file(path: &Path) -> io::Result<Vec<u8>> {
+    let nonblocking = OFlags::NONBLOCK.bits() as i32;
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
+    let mut content = Vec::new();
+    file.take(LONGEST_BODY as u64).read_to_end(&mut content)?;
+    Ok(content)
 }
 
 fn client_for(issuer: &Issuer) -> Result<Client, TransportFailure> {

@@ -1,11 +1,12 @@
 //! The key store on a thread of its own: a call can hang (a D-Bus peer may never answer), and signing takes
 //! milliseconds that no caller should wait for.
 //!
-//! Each call has a deadline. Once one has passed, the store counts as unavailable and later calls fail at once,
-//! until the thread comes back.
+//! Each call has a deadline. A job that is still at work at its own counts as hung: later calls fail at once, until the
+//! thread comes back from it. One that only waited for its turn is given up, and says nothing about the store.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc;
 use std::time::Duration;
 
@@ -25,51 +26,83 @@ type Job = Box<dyn FnOnce(&mut KeyStore) + Send>;
 #[derive(Debug, Clone)]
 pub(crate) struct KeyStoreThread {
     jobs: mpsc::Sender<Job>,
-    hangs: Arc<AtomicBool>,
+    progress: Arc<Progress>,
+}
+
+/// Jobs are numbered from 1 in the order in which they are begun.
+#[derive(Debug, Default)]
+struct Progress {
+    begun: AtomicU64,
+    done: AtomicU64,
+    /// The last job that was found to hang.
+    hung: AtomicU64,
 }
 
 impl KeyStoreThread {
     /// Starts the thread; it ends when the last clone of what is returned is dropped.
     pub(crate) fn start(mut store: KeyStore) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel::<Job>();
-        let hangs = Arc::new(AtomicBool::new(false));
-        let came_back = Arc::clone(&hangs);
         std::thread::Builder::new().name("key-store".into()).spawn(move || {
             for job in queue {
-                job(&mut store);
-                came_back.store(false, Ordering::Relaxed);
+                // A panic is the job's alone: its reply is dropped, and the store goes on with the next.
+                let _panicked = catch_unwind(AssertUnwindSafe(|| job(&mut store)));
             }
         })?;
-        Ok(Self { jobs, hangs })
+        Ok(Self { jobs, progress: Arc::default() })
     }
 
     /// Has the thread do something with the store.
     ///
-    /// A job whose turn comes after its deadline is not begun; one that is in the middle of something then is
-    /// carried to its end, though nobody learns how it ended.
+    /// A job whose turn comes after its deadline, or after whoever gave it is gone, is not begun; one that is in the
+    /// middle of something then is carried to its end.
     pub(crate) async fn call<T: Send + 'static>(
         &self,
         deadline: Duration,
         job: impl FnOnce(&mut KeyStore) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, CallError> {
-        if self.hangs.load(Ordering::Relaxed) {
+        let progress = &self.progress;
+        if progress.done.load(Ordering::Acquire) < progress.hung.load(Ordering::Acquire) {
             return Err(CallError::Hangs);
         }
         let (reply, outcome) = oneshot::channel();
+        // The job's number, once it is begun.
+        let begun = Arc::new(AtomicU64::new(0));
+        let (report, begins) = (Arc::clone(progress), Arc::clone(&begun));
         let job: Job = Box::new(move |store| {
-            if !reply.is_closed() {
-                let _gone_meanwhile = reply.send(job(store));
+            let number = report.begun.fetch_add(1, Ordering::Relaxed) + 1;
+            begins.store(number, Ordering::Release);
+            // Before the reply, or a call that follows it at once could still find the store hung; and after a panic.
+            let done = Done { number, progress: report };
+            let result = (!reply.is_closed()).then(|| job(store));
+            drop(done);
+            if let Some(result) = result {
+                let _gone_meanwhile = reply.send(result);
             }
         });
-        self.jobs.send(job).map_err(|_| CallError::Ended)?;
+        self.jobs.send(job).map_err(|_| CallError::Panicked)?;
         match tokio::time::timeout(deadline, outcome).await {
             Ok(Ok(result)) => result.map_err(CallError::Store),
-            Ok(Err(_)) => Err(CallError::Ended),
-            Err(_) => {
-                self.hangs.store(true, Ordering::Relaxed);
-                Err(CallError::Hangs)
-            }
+            Ok(Err(_)) => Err(CallError::Panicked),
+            Err(_) => match begun.load(Ordering::Acquire) {
+                0 => Err(CallError::Busy),
+                number => {
+                    progress.hung.fetch_max(number, Ordering::Release);
+                    Err(CallError::Hangs)
+                }
+            },
         }
+    }
+}
+
+/// Marks a job as done when it is dropped.
+struct Done {
+    number: u64,
+    progress: Arc<Progress>,
+}
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        self.progress.done.store(self.number, Ordering::Release);
     }
 }
 
@@ -79,12 +112,15 @@ pub(crate) enum CallError {
     /// The store itself says no.
     #[error(transparent)]
     Store(Error),
+    /// It had other things to do until the deadline.
+    #[error("the key store is busy")]
+    Busy,
     /// It does not answer.
     #[error("the key store does not answer")]
     Hangs,
-    /// Its thread is gone: a job panicked.
-    #[error("the key store's thread has ended")]
-    Ended,
+    /// The job panicked.
+    #[error("the key store panicked")]
+    Panicked,
 }
 
 impl CallError {
@@ -93,9 +129,8 @@ impl CallError {
         match self {
             Self::Store(error) => error.hint().map(str::to_owned),
             Self::Hangs => Some("check the service behind the keyring; it is asked again by itself".into()),
-            Self::Ended => {
-                Some("this is a fault of tokenbrokerd: restart it, and report what its log says".into())
-            }
+            Self::Busy => Some("try again".into()),
+            Self::Panicked => Some("this is a fault of tokenbrokerd: report what its log says".into()),
         }
     }
 }
@@ -150,6 +185,15 @@ mod tests {
     }
 
     #[tokio::test(flavor = "current_thread")]
+    async fn s64_a_job_that_panics_does_not_take_the_store_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = start(dir.path());
+        let panicked = store.call(QUICK, |_| -> Result<(), Error> { panic!("on purpose") }).await;
+        assert!(matches!(panicked, Err(CallError::Panicked)));
+        assert!(store.call(QUICK, |store| store.list(None)).await.is_ok());
+    }
+
+    #[tokio::test(flavor = "current_thread")]
     async fn a_job_that_nobody_waits_for_any_more_is_not_begun() {
         let dir = tempfile::tempdir().unwrap();
         let store = start(dir.path());
@@ -172,7 +216,8 @@ mod tests {
             },
             given_up
         );
-        assert!(matches!(given_up, Err(CallError::Hangs)));
+        assert!(matches!(given_up, Err(CallError::Busy)), "the store itself may be fine");
+        assert!(store.call(QUICK, |_| Ok(())).await.is_ok());
         // The thread drops the job, and with it the sender, without having sent anything.
         assert!(begun.recv().is_err());
     }

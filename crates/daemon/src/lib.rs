@@ -30,9 +30,11 @@ const CONFIGURATION_REFUSED: u8 = 78;
 /// Runs the daemon to its end, and says how the process exits: 0 after SIGTERM, 78 if the configuration is refused,
 /// 1 otherwise.
 pub fn run(options: &Options) -> ExitCode {
-    logging::init();
+    let log = logging::init();
     let outcome =
         if options.check_config { startup::check(options) } else { startup::start(options).and_then(serve) };
+    // What was logged comes before the last word.
+    drop(log);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -52,7 +54,7 @@ pub fn run(options: &Options) -> ExitCode {
 fn serve(daemon: startup::Daemon) -> Result<(), StartError> {
     let startup::Daemon { event_loop_runtime, event_loop, signals, ipc, shared, lock } = daemon;
     systemd::ready();
-    tracing::info!("ready");
+    tracing::info!(clients = shared.config.load().clients.len(), "ready");
     let outcome = event_loop_runtime.run(event_loop, signals);
     systemd::stopping();
     tracing::info!("shutting down");

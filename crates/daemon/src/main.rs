@@ -5,5 +5,12 @@ use std::process::ExitCode;
 use clap::Parser;
 
 fn main() -> ExitCode {
-    tokenbrokerd::run(&tokenbrokerd::Options::parse())
+    match tokenbrokerd::Options::try_parse() {
+        Ok(options) => tokenbrokerd::run(&options),
+        // Help and version go to stdout, and are no failure.
+        Err(usage) => {
+            let printed = usage.print();
+            if usage.use_stderr() || printed.is_err() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        }
+    }
 }

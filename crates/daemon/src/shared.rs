@@ -77,8 +77,8 @@ pub(crate) enum Ask {
     Status { clients: Vec<ClientName>, reply: oneshot::Sender<Vec<ClientStatus>> },
     /// Read the configuration again. The error is what the administrator reads.
     Reload { reply: oneshot::Sender<Result<(), ReloadRefused>> },
-    /// A credential was stored.
-    CredentialStored(StoredCredential),
+    /// A credential was stored, or is what is left. Done when the engine knows.
+    CredentialStored { credential: StoredCredential, done: oneshot::Sender<()> },
     /// A client's credentials were removed. Done when its slot is empty.
     CredentialsRemoved { client: ClientName, done: oneshot::Sender<()> },
 }

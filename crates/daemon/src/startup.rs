@@ -1,8 +1,8 @@
 //! How the daemon starts: everything that can be refused is, before a caller is served.
 
-use std::fs::DirBuilder;
+use std::fs::{DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -23,6 +23,7 @@ use crate::access;
 use crate::clock;
 use crate::configuration::{Files, Refused};
 use crate::event_loop::EventLoop;
+use crate::http::Reqwest;
 use crate::key_store::KeyStoreThread;
 use crate::places::{MissingVariable, Places};
 use crate::sessions;
@@ -34,7 +35,7 @@ const PASSED_SOCKET: &str = "broker";
 /// A daemon that is ready to serve.
 pub(crate) struct Daemon {
     pub(crate) event_loop_runtime: EventLoopRuntime,
-    pub(crate) event_loop: EventLoop,
+    pub(crate) event_loop: EventLoop<Reqwest>,
     pub(crate) signals: Signals,
     pub(crate) ipc: JoinHandle<()>,
     pub(crate) shared: Arc<Shared>,
@@ -53,7 +54,7 @@ impl EventLoopRuntime {
     }
 
     /// Runs the event loop on this thread until it ends. Look-ups that hang are left behind.
-    pub(crate) fn run(self, event_loop: EventLoop, signals: Signals) -> io::Result<()> {
+    pub(crate) fn run(self, event_loop: EventLoop<Reqwest>, signals: Signals) -> io::Result<()> {
         let outcome = self.tasks.block_on(&self.runtime, event_loop.run(signals));
         drop(self.tasks);
         self.runtime.shutdown_background();
@@ -63,8 +64,7 @@ impl EventLoopRuntime {
 
 /// Validates the configuration, and nothing else.
 pub(crate) fn check(options: &Options) -> Result<(), StartError> {
-    let (_, files) = find(options)?;
-    files.read()?;
+    files(options, &places())?.read()?;
     eprintln!("the configuration is valid");
     Ok(())
 }
@@ -72,10 +72,11 @@ pub(crate) fn check(options: &Options) -> Result<(), StartError> {
 /// Starts everything, in the order in which the later needs the earlier.
 pub(crate) fn start(options: &Options) -> Result<Daemon, StartError> {
     let own_uid = own_uid();
-    let (places, files) = find(options)?;
+    let places = places();
+    let files = files(options, &places)?;
     let config = files.read()?;
 
-    let state_dir = config.daemon.state_dir.clone().unwrap_or_else(|| places.state_dir.clone());
+    let state_dir = config.daemon.state_dir.clone().map_or_else(|| places.state_dir.clone(), Ok)?;
     make_directory(&state_dir, 0o700)?;
     check_directory(&state_dir)
         .map_err(|error| StartError::Refused { message: with_source(&error), hint: error.hint() })?;
@@ -102,7 +103,8 @@ pub(crate) fn start(options: &Options) -> Result<Daemon, StartError> {
         let _inside = event_loop_runtime.runtime.enter();
         let signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM]);
         let signals = signals.map_err(StartError::io("signals can't be received"))?;
-        let event_loop = EventLoop::new(engine, Arc::clone(&shared), asks, files, own_uid);
+        let event_loop =
+            EventLoop::new(engine, Reqwest::default(), Arc::clone(&shared), asks, files, own_uid);
         (event_loop.map_err(StartError::io("the event loop can't be set up"))?, signals)
     };
     let event_loop = resolve_names(&event_loop_runtime, event_loop, &shared, own_uid);
@@ -115,13 +117,15 @@ pub(crate) fn start(options: &Options) -> Result<Daemon, StartError> {
     Ok(Daemon { event_loop_runtime, event_loop, signals, ipc, shared, lock })
 }
 
-fn find(options: &Options) -> Result<(Places, Files), StartError> {
-    let places = Places::find(own_uid(), |name| std::env::var_os(name))?;
-    let files = match &options.config {
+fn places() -> Places {
+    Places::find(own_uid(), |name| std::env::var_os(name))
+}
+
+fn files(options: &Options, places: &Places) -> Result<Files, StartError> {
+    Ok(match &options.config {
         Some(file) => Files::Named(file.clone()),
-        None => Files::In(places.clone()),
-    };
-    Ok((places, files))
+        None => Files::In(places.config_dir.clone()?),
+    })
 }
 
 fn open_key_store(config: &Config, places: &Places, state_dir: PathBuf) -> Result<KeyStore, StartError> {
@@ -154,12 +158,12 @@ fn listen(config: &Config, places: &Places, lock: &StateLock) -> Result<Listener
         }
         tracing::warn!("a socket named {name:?} was passed, which is not known here");
     }
-    let socket = config.daemon.socket.as_ref().unwrap_or(&places.socket);
+    let socket = config.daemon.socket.clone().map_or_else(|| places.socket.clone(), Ok)?;
     let (directory_mode, mode) = if places.system { (0o755, 0o666) } else { (0o700, 0o600) };
     if let Some(directory) = socket.parent() {
         make_directory(directory, directory_mode)?;
     }
-    Listener::bind(socket, mode, lock)
+    Listener::bind(&socket, mode, lock)
         .map_err(|error| StartError::Refused { message: with_source(&error), hint: remedy(&error) })
 }
 
@@ -174,25 +178,35 @@ fn remedy(error: &BindError) -> Option<String> {
     }
 }
 
-/// Makes a directory, unless it is there.
+/// Makes a directory with this mode, whatever the umask; one that is there is left as it is.
 fn make_directory(path: &Path, mode: u32) -> Result<(), StartError> {
-    let made = DirBuilder::new().recursive(true).mode(mode).create(path);
-    made.map_err(|source| StartError::Io { what: format!("{} can't be made", path.display()), source })
+    let failed = |source| StartError::Io { what: format!("{} can't be made", path.display()), source };
+    if let Some(parent) = path.parent() {
+        DirBuilder::new().recursive(true).mode(mode).create(parent).map_err(failed)?;
+    }
+    match DirBuilder::new().mode(mode).create(path) {
+        Ok(()) => std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(failed(error)),
+    }
 }
 
-/// Looks the names in the rules up before the first caller comes, but does not wait for a directory service for ever.
+/// Looks the names in the rules up before the first caller comes, but does not wait for a directory service for ever:
+/// rules in numbers, the daemon's own user and root count at once, the others when their names are known.
 fn resolve_names(
     runtime: &EventLoopRuntime,
-    mut event_loop: EventLoop,
+    mut event_loop: EventLoop<Reqwest>,
     shared: &Arc<Shared>,
     own_uid: u32,
-) -> EventLoop {
+) -> EventLoop<Reqwest> {
     let config = shared.config.load_full();
+    event_loop.permit(access::without_names(&config, own_uid));
     runtime.tasks.block_on(&runtime.runtime, async {
-        let looked_up = tokio::task::spawn_blocking(move || access::resolve(&config, own_uid));
-        match tokio::time::timeout(access::PATIENCE, looked_up).await {
-            Ok(Ok(resolution)) => event_loop.permit(resolution),
-            Ok(Err(_)) | Err(_) => event_loop.resolve_later(),
+        let mut look_up = tokio::task::spawn_blocking(move || access::resolve(&config, own_uid));
+        match tokio::time::timeout(access::PATIENCE, &mut look_up).await {
+            Ok(Ok(resolution)) => event_loop.permit_what_is_known(resolution),
+            Ok(Err(_)) => event_loop.resolve_later(),
+            Err(_) => event_loop.permit_when_resolved(look_up),
         }
     });
     event_loop
@@ -252,7 +266,7 @@ impl From<Refused> for StartError {
 
 impl From<MissingVariable> for StartError {
     fn from(missing: MissingVariable) -> Self {
-        let hint = "set it, or name all places with --config FILE";
+        let hint = "set it, or name socket and state_dir of [daemon] in a file given with --config FILE";
         Self::Refused { message: missing.to_string(), hint: Some(hint.into()) }
     }
 }

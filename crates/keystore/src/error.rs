@@ -29,6 +29,8 @@ pub enum Error {
     NotFound {
         /// What is not there.
         message: String,
+        /// What to do about it.
+        hint: Option<String>,
     },
     /// The configured store is not the one that holds the credentials.
     #[error("{message}")]
@@ -59,9 +61,10 @@ impl Error {
     /// What to do about it, if there is something.
     pub fn hint(&self) -> Option<&str> {
         match self {
-            Self::Unavailable { hint, .. } | Self::Refused { hint, .. } => hint.as_deref(),
+            Self::Unavailable { hint, .. } | Self::Refused { hint, .. } | Self::NotFound { hint, .. } => {
+                hint.as_deref()
+            }
             Self::WouldChange { hint, .. } | Self::KeyLost { hint, .. } => Some(hint),
-            Self::NotFound { .. } => None,
         }
     }
 
@@ -74,12 +77,14 @@ impl Error {
     }
 
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
-        Self::NotFound { message: message.into() }
+        Self::NotFound { message: message.into(), hint: None }
     }
 
     /// The same with a remedy, for the kinds that can be without one.
     pub(crate) fn with_hint(mut self, remedy: impl Into<String>) -> Self {
-        if let Self::Unavailable { hint, .. } | Self::Refused { hint, .. } = &mut self {
+        if let Self::Unavailable { hint, .. } | Self::Refused { hint, .. } | Self::NotFound { hint, .. } =
+            &mut self
+        {
             *hint = Some(remedy.into());
         }
         self

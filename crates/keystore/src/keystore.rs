@@ -182,7 +182,10 @@ impl KeyStore {
     ///
     /// [`Error::NotFound`] if there are none.
     pub fn remove(&mut self, client: &str) -> Result<Vec<Stored>, Error> {
-        let nothing = || Error::not_found(format!("no credential is stored for {client}"));
+        let nothing = || {
+            Error::not_found(format!("no credential is stored for {client}"))
+                .with_hint("see what is stored: tokenbroker secret list")
+        };
         let vault = self.placement.for_reading()?.ok_or_else(nothing)?;
         let found = self.find(&vault, Some(client))?;
         if found.items.is_empty() {
@@ -208,7 +211,10 @@ impl KeyStore {
     ///
     /// [`Error::NotFound`] if the client has no key with this ID.
     pub fn retire(&mut self, client: &str, kid: &str) -> Result<Stored, Error> {
-        let nothing = || Error::not_found(format!("{client} has no key with that key ID"));
+        let nothing = || {
+            Error::not_found(format!("{client} has no key with that key ID"))
+                .with_hint(format!("see which it has: tokenbroker key list {client}"))
+        };
         let vault = self.placement.for_reading()?.ok_or_else(nothing)?;
         let found = self.find(&vault, Some(client))?;
         let has_kid =

@@ -84,7 +84,16 @@ impl Placement {
     }
 
     pub(crate) fn note(&self) -> String {
-        match self.kind() {
+        let Some((used, configured)) = self.remembered.zip(configured(self.choice)) else {
+            return self.note_about(self.kind());
+        };
+        let note = self.note_about(Some(used));
+        // Nothing was written to the configured store yet: that would have been remembered.
+        if used == configured { note } else { format!("{note}; the configuration says {configured} now") }
+    }
+
+    fn note_about(&self, kind: Option<StoreKind>) -> String {
+        match kind {
             None => "nothing is stored yet; the first credential decides where (store = \"auto\")".to_owned(),
             Some(StoreKind::EncryptedFile) => self.file.note(),
             Some(StoreKind::OsKeyring) => "credentials rest in the OS keyring: while it is \

@@ -244,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn s24_a_server_in_trouble_is_asked_again_in_the_same_place() {
+    fn s24_a_server_in_trouble_keeps_its_place_and_its_retry_after() {
         let retry_after = Some("7".to_owned());
         let error = parse(&HttpResponse { retry_after, ..HttpResponse::plain(503, "<html>") }).unwrap_err();
         assert_eq!((error.is_elsewhere(), error.class(), error.code()), (false, Class::Transient, "http"));

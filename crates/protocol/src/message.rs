@@ -60,8 +60,8 @@ pub enum Command {
     KeyGenerate {
         /// The client's name.
         client: String,
-        /// What the key is for.
-        algorithm: KeyAlgorithm,
+        /// What the key is for; `None` takes the client's configured algorithm.
+        algorithm: Option<KeyAlgorithm>,
         /// RSA modulus length in bits, 2048 to 4096; `None` is 3072, and for keys that are not RSA.
         bits: Option<u32>,
         /// The key ID; by default the JWK thumbprint (RFC 7638).
@@ -73,7 +73,7 @@ pub enum Command {
         client: String,
         /// What the key is for; `None` takes the client's configured algorithm.
         algorithm: Option<KeyAlgorithm>,
-        /// An unencrypted PKCS#8 private key in PEM.
+        /// An unencrypted private key in PEM: PKCS#8, or PKCS#1 for RSA.
         pem: Secret,
         /// The key ID; by default the JWK thumbprint (RFC 7638).
         kid: Option<String>,

@@ -109,16 +109,16 @@ fn requests_of_administrators() {
         1,
         Command::KeyGenerate {
             client: client(),
-            algorithm: KeyAlgorithm::Rs256,
+            algorithm: Some(KeyAlgorithm::Rs256),
             bits: Some(3072),
             kid: Some("k".into()),
         },
-        "01 08 0161 00 01fb000c 01016b",
+        "01 08 0161 0100 01fb000c 01016b",
     );
     request(
         1,
-        Command::KeyGenerate { client: client(), algorithm: KeyAlgorithm::EdDsa, bits: None, kid: None },
-        "01 08 0161 03 00 00",
+        Command::KeyGenerate { client: client(), algorithm: None, bits: None, kid: None },
+        "01 08 0161 00 00 00",
     );
     request(
         1,

@@ -18,9 +18,7 @@ pub(crate) fn run(socket: Option<&Path>, get: &Get) -> Result<(), Error> {
     // The object says so itself.
     if !token.min_ttl_met() && format != Format::Json {
         let left = duration::human(token.expires_in());
-        output::say(&format!(
-            "warning: the token lives for {left}, which is less than was asked; no fresh one would live longer"
-        ));
+        output::say(&format!("warning: the token lives for {left}, which is less than was asked"));
     }
     Ok(())
 }

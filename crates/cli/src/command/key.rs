@@ -14,7 +14,8 @@ use crate::output::{self, words};
 pub(crate) fn run(socket: Option<&Path>, command: Key) -> Result<(), Error> {
     match command {
         Key::Generate { client, alg, bits, kid } => {
-            let asked = Command::KeyGenerate { client: client.clone(), algorithm: alg.into(), bits, kid };
+            let asked =
+                Command::KeyGenerate { client: client.clone(), algorithm: alg.map(Into::into), bits, kid };
             created(&client, "generated", &public_keys(&super::connect(socket)?, asked)?)
         }
         Key::Import { client, file, alg, kid } => {
@@ -50,7 +51,7 @@ fn public(broker: &Broker, client: String, format: KeyFormat, kid: Option<&str>)
     let mut keys = public_keys(broker, Command::KeyPublic { client: client.clone() })?;
     keys.retain(|key| kid.is_none_or(|kid| key.kid == kid));
     if keys.is_empty() {
-        return Err(Error::NoKey { client, kid: kid.map(str::to_owned) });
+        return Err(Error::NoKey { client });
     }
     Ok(output::write(render(format, &keys).as_bytes())?)
 }

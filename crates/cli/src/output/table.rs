@@ -79,8 +79,15 @@ fn credential(client: &Status) -> String {
 
 fn last_error(client: &str, error: &LastError) -> String {
     let LastError { code, message, next_try_in_ms } = error;
+    let code = if names(message, code) { String::new() } else { format!(" ({code})") };
     let next = next_try_in_ms.map(|ms| format!("; next try {}", from_now(ms))).unwrap_or_default();
-    format!("{client}: {message} ({code}){next}")
+    format!("{client}: {message}{code}{next}")
+}
+
+/// Whether the code is one of the message's words: of `http`, HTTP 503 says more.
+fn names(message: &str, code: &str) -> bool {
+    let in_a_word = |character: char| character.is_ascii_alphanumeric() || character == '_';
+    message.split(|character| !in_a_word(character)).any(|word| word.eq_ignore_ascii_case(code))
 }
 
 fn nothing() -> String {
@@ -183,6 +190,18 @@ signtext: no answer within 10 s (timeout); next try in 12 s
 the key store is a file whose key lies beside it
 "
         );
+    }
+
+    #[test]
+    fn the_code_of_an_error_is_shown_once() {
+        let shown = |message: &str, code: &str| {
+            last_error("a", &LastError { code: code.into(), message: message.into(), next_try_in_ms: None })
+        };
+        let refused = "the authorization server refused the client's credential (invalid_client)";
+        assert_eq!(shown(refused, "invalid_client"), format!("a: {refused}"));
+        let trouble = "the authorization server has a problem of its own (HTTP 503)";
+        assert_eq!(shown(trouble, "http"), format!("a: {trouble}"));
+        assert_eq!(shown("it asked for tlsa records", "tls"), "a: it asked for tlsa records (tls)");
     }
 
     #[test]

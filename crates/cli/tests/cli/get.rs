@@ -54,6 +54,7 @@ fn an_object_with_all_that_is_known() {
          \"min_ttl_met\":true}\n"
     );
     assert_eq!(printed(&["get", "signtext", "--format", "json"]), json);
+    assert_eq!(printed(&["get", "signtext", "--json", "--format", "json"]), json);
 }
 
 #[test]
@@ -87,7 +88,7 @@ fn a_token_that_lives_shorter_than_asked_is_printed_with_a_warning() {
     let daemon = FakeDaemon::with(Response::Token(short));
     let outcome = daemon.cli(&["get", "signtext", "--min-ttl", "2h"]).run();
     assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "short\n"));
-    assert!(outcome.stderr.starts_with("warning: the token lives for 59 min 59 s"), "{}", outcome.stderr);
+    assert_eq!(outcome.stderr, "warning: the token lives for 59 min 59 s, which is less than was asked\n");
 
     let outcome = daemon.cli(&["get", "signtext", "--min-ttl", "2h", "--json"]).run();
     assert!(outcome.stdout.contains("\"min_ttl_met\":false"), "{}", outcome.stdout);

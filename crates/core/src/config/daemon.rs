@@ -1,12 +1,19 @@
 //! `[daemon]` and `[keystore]`.
 
+use std::path::PathBuf;
+
+use super::errors::Mistake;
+use super::merge::Value;
 use super::table::Table;
 use super::values::{absolute_path, choice};
 use super::{Daemon, KeyStore, StoreChoice, rule};
 
+/// In bytes: Linux has room for 108 (sun_path in unix(7)), the last of them a NUL.
+const MAX_SOCKET_PATH: usize = 107;
+
 pub(super) fn read(mut table: Table<'_, '_>) -> Daemon {
     let daemon = Daemon {
-        socket: table.read("socket", absolute_path),
+        socket: table.read("socket", socket),
         state_dir: table.read("state_dir", absolute_path),
         admin: rule::read_all(&mut table, "admin").unwrap_or_default(),
     };
@@ -36,4 +43,13 @@ pub(super) fn read_keystore(mut table: Table<'_, '_>) -> KeyStore {
     };
     table.finish();
     keystore
+}
+
+fn socket(value: Value<'_>) -> Result<PathBuf, Mistake> {
+    let path = absolute_path(value)?;
+    match path.as_os_str().len() <= MAX_SOCKET_PATH {
+        true => Ok(path),
+        false => Err(Mistake::new(format!("the path of a socket has at most {MAX_SOCKET_PATH} bytes"))
+            .with_hint("choose a shorter one, such as \"/run/tokenbroker/broker.sock\"")),
+    }
 }

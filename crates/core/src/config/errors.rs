@@ -91,7 +91,7 @@ impl<'s> Mistakes<'s> {
     }
 
     /// All of them in the order of files and lines. Of several at one place the first counts: the others follow
-    /// from it, as an unknown key follows from a secret that has no key.
+    /// from it, as a query where none may be follows from a secret in it.
     pub(super) fn into_errors(self) -> ConfigErrors {
         let mut mistakes = self.0.into_inner();
         mistakes.sort_by_key(|(place, _)| place.order());

@@ -74,7 +74,7 @@ fn read_keys(name: String, table: &mut Table<'_, '_>, check_ca_file: &CheckFile<
         Some(true) => PlainHttp::LoopbackOnly,
         Some(false) | None => PlainHttp::Refused,
     };
-    let endpoint = endpoint(table, plain_http);
+    let endpoint = endpoint(table, plain_http, preset);
     let lifetime = || duration(SECOND..=30 * DAY);
     let max_lifetime = table.read("max_lifetime", lifetime()).unwrap_or(DAY);
     let default_lifetime = table.read("default_lifetime", lifetime()).unwrap_or(5 * MINUTE);
@@ -99,8 +99,16 @@ fn read_keys(name: String, table: &mut Table<'_, '_>, check_ca_file: &CheckFile<
     })
 }
 
-fn endpoint(table: &mut Table<'_, '_>, plain_http: PlainHttp) -> Option<EndpointSource> {
-    let issuer = table.read("issuer", url(oauth::Issuer::parse, plain_http));
+fn endpoint(
+    table: &mut Table<'_, '_>,
+    plain_http: PlainHttp,
+    preset: Option<&'static str>,
+) -> Option<EndpointSource> {
+    let issuer = table.read("issuer", |value| {
+        let issuer = url(oauth::Issuer::parse, plain_http)(value)?;
+        refuse_other_presets(&issuer, preset)?;
+        Ok(issuer)
+    });
     let endpoint = table.read("token_endpoint", url(oauth::Endpoint::parse, plain_http));
     if !["preset", "issuer", "token_endpoint"].into_iter().any(|key| table.has(key)) {
         table.report(
@@ -115,6 +123,21 @@ fn endpoint(table: &mut Table<'_, '_>, plain_http: PlainHttp) -> Option<Endpoint
     match endpoint {
         Some(endpoint) => Some(EndpointSource::Named { endpoint, issuer }),
         None => issuer.map(EndpointSource::Discover),
+    }
+}
+
+/// A preset stands for one environment, and nothing of one is good for another.
+fn refuse_other_presets(issuer: &oauth::Issuer, preset: Option<&'static str>) -> Result<(), Mistake> {
+    match (preset, presets::of_issuer(issuer)) {
+        (Some(preset), Some(other)) if other.name != preset => Err(Mistake::new(format!(
+            "this is the issuer of preset = \"{}\"",
+            other.name
+        ))
+        .with_hint(format!(
+            "set that preset, or remove `issuer` to stay with \"{preset}\"; client IDs of one are unknown to \
+                 the other"
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -1,7 +1,6 @@
 //! From the text of the files to one tree of tables.
 //!
-//! Tables merge across files; a key set twice is a mistake that names both places. Inside one file TOML itself
-//! refuses it.
+//! Tables merge across files; a key set twice, in two files or in one, is a mistake that names both places.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Slot;
@@ -11,9 +10,9 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use super::errors::{Mistake, Mistakes};
-use super::names::{key_path, shown};
-use super::secrets;
+use super::names::key_path;
 use super::source::{Place, Source};
+use super::{secrets, twice};
 
 /// The keys of a table and what they are set to.
 pub(super) type Entries<'s> = BTreeMap<String, Entry<'s>>;
@@ -50,8 +49,8 @@ pub(super) fn read<'s>(sources: &'s [Source], mistakes: &Mistakes<'s>) -> Option
         return None;
     }
     let mut merged = Entries::new();
-    for (place, table) in files {
-        secrets::refuse(&table, place, mistakes);
+    for (place, mut table) in files {
+        secrets::refuse(&mut table, place, mistakes);
         add(&mut merged, entries(table, &|offset| place.at(offset)), "", mistakes);
     }
     Some(merged)
@@ -86,13 +85,13 @@ fn parse<'s>(text: &'s str, beginning: Place<'s>, mistakes: &Mistakes<'s>) -> De
         if is_duplicate && header.contains(&span.start) {
             repeated_table = Some(header);
         }
-        let mistake = match text.get(span.clone()) {
-            Some(key) if is_duplicate => Mistake::new(format!("`{}` is set twice in this file", shown(key)))
-                .with_hint("put all of it in one place, or give one of the two another name"),
+        let place = beginning.at(span.start);
+        let mistake = match is_duplicate {
+            true => twice::mistake(text, span, beginning),
             // The message has nothing of the text in it; the error's `Display` would quote the whole line.
-            _ => Mistake::new(format!("this is not TOML: {}", error.message())),
+            false => Mistake::new(format!("this is not TOML: {}", error.message())),
         };
-        mistakes.report(beginning.at(span.start), mistake);
+        mistakes.report(place, mistake);
     }
     table.into_inner()
 }

@@ -19,6 +19,7 @@ mod rule;
 mod secrets;
 mod source;
 mod table;
+mod twice;
 mod values;
 
 use std::borrow::Borrow;

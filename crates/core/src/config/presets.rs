@@ -2,6 +2,7 @@
 //!
 //! A preset is what would otherwise be written into `[issuers.NAME]`; what is written there goes before it.
 
+use tokenbroker_oauth::Issuer;
 use toml::de::DeTable;
 
 use super::errors::Mistake;
@@ -40,6 +41,15 @@ pub(super) fn read<'s>(value: Value<'s>) -> Result<(&'static Preset, Entries<'s>
 /// The preset of a name.
 pub(super) fn find(name: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|preset| preset.name == name)
+}
+
+/// The preset whose issuer this is.
+pub(super) fn of_issuer(issuer: &Issuer) -> Option<&'static Preset> {
+    let same = |text: &str| text.trim_end_matches('/') == issuer.as_str().trim_end_matches('/');
+    PRESETS.iter().find(|preset| {
+        let (settings, _) = DeTable::parse_recoverable(preset.settings);
+        settings.get_ref().get("issuer").and_then(|issuer| issuer.get_ref().as_str()).is_some_and(same)
+    })
 }
 
 #[cfg(test)]

@@ -2,14 +2,17 @@
 //!
 //! Configurations are readable, backed up and checked in; the key store is the place for secrets.
 
+use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+use url::Url;
 
 use super::errors::{Mistake, Mistakes};
 use super::names::{is_name, key_path};
 use super::source::Place;
 
-/// Reports every key of a file that is named like a secret, and every private key, wherever they are.
-pub(super) fn refuse<'s>(table: &DeTable<'_>, beginning: Place<'s>, mistakes: &Mistakes<'s>) {
+/// Reports every key of a file that is named like a secret, every private key, and every secret in the query of an
+/// issuer's URL. What has a secret's name is taken out: nothing else is to be said about it.
+pub(super) fn refuse<'s>(table: &mut DeTable<'_>, beginning: Place<'s>, mistakes: &Mistakes<'s>) {
     Search { beginning, mistakes }.table(table, &[]);
 }
 
@@ -39,24 +42,35 @@ struct Search<'a, 's> {
 }
 
 impl Search<'_, '_> {
-    fn table(&self, table: &DeTable<'_>, path: &[&str]) {
-        for (key, value) in table {
+    fn table(&self, table: &mut DeTable<'_>, path: &[&str]) {
+        let mut refused = Vec::new();
+        for (key, value) in table.iter_mut() {
             let path = [path, &[key.get_ref()]].concat();
             match kind_by_name(&path) {
-                Some(kind) => self.report(key.span().start, kind, &path),
-                None => self.value(value.get_ref(), value.span().start, &path),
+                Some(kind) => {
+                    self.report(key.span().start, kind, &path);
+                    refused.push(key.get_ref().to_string());
+                }
+                None => self.value(value, &path),
             }
+        }
+        for key in refused {
+            table.remove(key.as_str());
         }
     }
 
-    fn value(&self, value: &DeValue<'_>, offset: usize, path: &[&str]) {
-        match value {
+    fn value(&self, value: &mut Spanned<DeValue<'_>>, path: &[&str]) {
+        let offset = value.span().start;
+        match value.get_mut() {
             DeValue::Table(table) => self.table(table, path),
-            DeValue::Array(values) => {
-                values.iter().for_each(|value| self.value(value.get_ref(), value.span().start, path));
-            }
+            DeValue::Array(values) => values.iter_mut().for_each(|value| self.value(value, path)),
             DeValue::String(text) if text.contains("-----BEGIN") && text.contains("PRIVATE KEY") => {
                 self.report(offset, Kind::PrivateKey, path);
+            }
+            DeValue::String(text) if path.first() == Some(&"issuers") => {
+                if let Some(kind) = kind_in_query(text) {
+                    self.report(offset, kind, path);
+                }
             }
             _ => {}
         }
@@ -87,6 +101,12 @@ fn kind_by_name(path: &[&str]) -> Option<Kind> {
         [.., key] => secret_name(&normalised(key)),
         [] => None,
     }
+}
+
+/// A query ends up in the logs of whatever it passes through, besides being written here.
+fn kind_in_query(url: &str) -> Option<Kind> {
+    let url = Url::parse(url).ok()?;
+    url.query_pairs().find_map(|(name, _)| secret_word(&normalised(&name)))
 }
 
 fn normalised(key: &str) -> String {

@@ -224,7 +224,9 @@ impl Engine {
         let operation = self.next_operation(Operation::Token(handle));
         let Some(token) = self.tokens.get_mut(&handle) else { return };
         token.stage = Stage::Sending { requested_at: now.boot, version };
-        token.token_requests += 1;
+        if let Some(state) = self.clients.get_mut(&client.name) {
+            state.token_requests += 1;
+        }
         self.effects.push_back(Effect::Send { operation, issuer: client.issuer.clone(), request });
     }
 

@@ -22,6 +22,8 @@ pub(super) struct ClientState {
     pub(super) credential: Option<StoredCredential>,
     /// The version of the last credential that got a token: a refusal of it may be the server's bad day.
     pub(super) accepted: Option<String>,
+    /// Since the start, whatever the token key was; failed ones included.
+    pub(super) token_requests: u64,
     pub(super) slot: Arc<Slot>,
 }
 
@@ -74,6 +76,7 @@ impl Engine {
             configured: handle,
             credential: None,
             accepted: None,
+            token_requests: 0,
             slot: Arc::new(Slot::new(handle)),
         };
         self.clients.insert(client.name.clone(), state);
@@ -94,7 +97,7 @@ impl Engine {
     }
 
     /// The client's configuration changed so that its token is another: it starts anew, with what is known of its
-    /// credential. Whoever waits was permitted the old token, which says nothing about the new one.
+    /// credential and what was counted. Whoever waits was permitted the old token, which says nothing about the new one.
     fn replace_client(&mut self, now: Now, client: &Arc<config::Client>) {
         let refusal = Refusal::client_changed(&client.name, now);
         let Some(old) = self.remove_client(now, &client.name, &refusal) else { return };
@@ -102,6 +105,8 @@ impl Engine {
         if let Some(state) = self.clients.get_mut(&client.name) {
             state.accepted = old.accepted.filter(|_| is_same_registration(&old.config, client));
             state.credential = old.credential;
+            state.token_requests = old.token_requests;
+            state.slot.count_on(&old.slot);
         }
     }
 

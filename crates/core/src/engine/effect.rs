@@ -78,6 +78,8 @@ pub struct Refusal {
     pub hint: Option<String>,
     /// When the broker itself tries again.
     pub next_try: Option<Moment>,
+    /// The key store stands in the way: the words may name its places and other clients, and are for administrators.
+    pub of_key_store: bool,
 }
 
 /// Why a caller gets no token.

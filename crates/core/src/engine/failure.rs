@@ -8,6 +8,9 @@ use super::token::Issued;
 use crate::config::{self, AuthMethod};
 use crate::time::Moment;
 
+/// The code of failures that are the key store's.
+const KEY_STORE: &str = "key_store";
+
 /// A failed attempt: a code for programs, words for people, and the class that decides when it is tried again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
@@ -58,6 +61,11 @@ impl Failure {
     /// Whether there is no use in waiting: somebody must change something first.
     pub(super) fn blocks(&self) -> bool {
         self.class != Class::Transient
+    }
+
+    /// Whether the words are the key store's, which may name its places and other clients.
+    pub fn is_of_key_store(&self) -> bool {
+        self.code == KEY_STORE
     }
 
     pub(super) fn no_credential(client: &config::Client) -> Self {
@@ -143,7 +151,7 @@ impl Failure {
 impl From<KeyStoreFailure> for Failure {
     fn from(failure: KeyStoreFailure) -> Self {
         Self {
-            code: "key_store",
+            code: KEY_STORE,
             class: Class::Transient,
             message: failure.message,
             hint: failure.hint,

@@ -74,7 +74,7 @@ impl Engine {
             expires_in: servable.map(|token| now.boot.until(token.expires)),
             renew_in: token.due.map(|due| now.boot.until(due)),
             generation: token.generation,
-            token_requests: token.token_requests,
+            token_requests: state.token_requests,
             gets: state.slot.gets(),
             last_failure: failure.cloned(),
             next_try_in: next_try.filter(|_| failure.is_some()).map(|at| now.boot.until(at)),

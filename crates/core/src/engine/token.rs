@@ -38,7 +38,6 @@ pub(super) struct TokenState {
     /// The current token, expired or not.
     pub(super) held: Option<Arc<Published>>,
     pub(super) generation: u64,
-    pub(super) token_requests: u64,
     pub(super) last_failure: Option<Failure>,
     pub(super) retry: Retry,
     pub(super) waiters: BTreeSet<WaiterId>,
@@ -54,7 +53,6 @@ impl TokenState {
             due: None,
             held: None,
             generation: 0,
-            token_requests: 0,
             last_failure: None,
             retry: Retry::default(),
             waiters: BTreeSet::new(),

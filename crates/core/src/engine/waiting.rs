@@ -150,6 +150,7 @@ impl Engine {
             message,
             hint: failure.and_then(|failure| failure.hint.clone()),
             next_try,
+            of_key_store: failure.is_some_and(Failure::is_of_key_store),
         }
     }
 
@@ -169,6 +170,7 @@ impl Refusal {
             message: "the client is not configured any more".into(),
             hint: None,
             next_try: None,
+            of_key_store: false,
         }
     }
 
@@ -180,6 +182,7 @@ impl Refusal {
             ),
             hint: Some("ask again".into()),
             next_try: Some(now.boot),
+            of_key_store: false,
         }
     }
 }

@@ -48,13 +48,40 @@ fn a_client_given_twice_is_one_mistake_in_one_file() {
     let client = "[clients.c]\nissuer = \"as\"\nclient_id = \"c\"\nauth = \"client_secret_post\"\n";
     assert_eq!(
         mistake(&format!("{ISSUER}{client}{client}")),
-        "c.toml:7:10: `c` is set twice in this file\n\
+        "c.toml:7:10: `clients.c` is set twice: here and at c.toml:3:10\n\
          hint: put all of it in one place, or give one of the two another name"
     );
+}
+
+#[test]
+fn a_key_set_twice_in_one_file_is_named_with_both_places() {
+    let hint = "hint: remove one of the two";
     assert_eq!(
-        mistakes("[daemon]\nsocket = \"/a\"\nsocket = \"/b\"\nstate_dir = \"/c\"\nstate_dir = \"/d\"\n")
-            .len(),
-        2
+        mistakes("[daemon]\nsocket = \"/a\"\nsocket = \"/b\"\nstate_dir = \"/c\"\n\"state_dir\" = \"/d\"\n"),
+        [
+            format!("c.toml:3:1: `daemon.socket` is set twice: here and at c.toml:2:1\n{hint}"),
+            format!("c.toml:5:1: `daemon.state_dir` is set twice: here and at c.toml:4:1\n{hint}"),
+        ]
+    );
+    for (lines, expected) in [
+        (
+            "params = { a = \"1\", a = \"2\" }",
+            "7:21: `clients.c.params.a` is set twice: here and at c.toml:7:12",
+        ),
+        (
+            "params.a = \"1\"\nparams.a = \"2\"",
+            "8:8: `clients.c.params.a` is set twice: here and at c.toml:7:8",
+        ),
+        (
+            "allow = [{ user = \"a\" }, { user = \"b\", user = \"c\" }]",
+            "7:40: `clients.c.allow.user` is set twice: here and at c.toml:7:28",
+        ),
+    ] {
+        assert_eq!(client_mistake(lines), format!("c.toml:{expected}\n{hint}"));
+    }
+    assert!(
+        client_mistake("params = { a = \"1\" }\n[clients.c.params]\nb = \"2\"")
+            .starts_with("c.toml:8:12: `clients.c.params` is set twice: here and at c.toml:7:1\n")
     );
 }
 
@@ -315,6 +342,16 @@ fn values_out_of_range_are_refused() {
             "allow = [{ group = \"99999999999\" }]",
             "7:20: `clients.c.allow.group`: expected a numeric ID below 4294967296",
         ),
+        (
+            "allow = [{ user = 65534 }]",
+            "7:19: `clients.c.allow.user`: 65534 permits nobody: it stands for whoever has no ID on this host\n\
+             hint: give the caller a user or a group of its own, and name that",
+        ),
+        (
+            "allow = [{ group = \"65534\" }]",
+            "7:20: `clients.c.allow.group`: 65534 permits nobody: it stands for whoever has no ID on this host\n\
+             hint: give the caller a user or a group of its own, and name that",
+        ),
     ] {
         assert_eq!(client_mistake(lines), format!("c.toml:{expected}"));
     }
@@ -356,6 +393,36 @@ fn paths_begin_at_the_root() {
         ("[keystore]\nkey_file = \"~/key\"\n", "2:12: `keystore.key_file`"),
     ] {
         assert_eq!(mistake(text), format!("c.toml:{expected}: expected an absolute path"));
+    }
+}
+
+#[test]
+fn a_socket_has_a_path_that_fits() {
+    let with_socket = |length: usize| format!("[daemon]\nsocket = \"/{}\"\n", "s".repeat(length - 1));
+    assert!(parse_text(&with_socket(107)).is_ok());
+    assert_eq!(
+        mistake(&with_socket(108)),
+        "c.toml:2:10: `daemon.socket`: the path of a socket has at most 107 bytes\n\
+         hint: choose a shorter one, such as \"/run/tokenbroker/broker.sock\""
+    );
+}
+
+#[test]
+fn a_preset_does_not_go_with_the_issuer_of_another() {
+    for (preset, other, issuer) in [
+        ("signaturgruppen-pp", "signaturgruppen", "https://netseidbroker.dk/op"),
+        ("signaturgruppen", "signaturgruppen-pp", "https://pp.netseidbroker.dk/op/"),
+    ] {
+        assert_eq!(
+            mistake(&format!("[issuers.as]\npreset = \"{preset}\"\nissuer = \"{issuer}\"\n")),
+            format!(
+                "c.toml:3:10: `issuers.as.issuer`: this is the issuer of preset = \"{other}\"\n\
+                 hint: set that preset, or remove `issuer` to stay with \"{preset}\"; client IDs of one are \
+                 unknown to the other"
+            )
+        );
+        assert!(parse_text(&format!("[issuers.as]\npreset = \"{other}\"\nissuer = \"{issuer}\"\n")).is_ok());
+        assert!(parse_text(&format!("[issuers.as]\nissuer = \"{issuer}\"\n")).is_ok());
     }
 }
 

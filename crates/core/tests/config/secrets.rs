@@ -95,6 +95,43 @@ fn s56_a_private_key_is_refused_under_any_name() {
 }
 
 #[test]
+fn s56_a_secret_in_the_query_of_an_issuers_url_is_refused() {
+    for (key, parameter, command) in [
+        ("token_endpoint", "client_secret", "secret set"),
+        ("token_endpoint", "a=b&Client%2DSecret", "secret set"),
+        ("token_endpoint", "api_key", "secret set"),
+        ("token_endpoint", "private-key", "key import"),
+        ("issuer", "password", "secret set"),
+    ] {
+        let text = format!("[issuers.as]\n{key} = \"https://as.example/t?{parameter}={CANARY}\"\n");
+        let errors = refused(&text);
+        let what = if command == "secret set" { "a secret" } else { "a private key" };
+        let length = key.len() + 4;
+        assert_eq!(
+            errors.to_string(),
+            format!(
+                "c.toml:2:{length}: `issuers.as.{key}`: {what} must not be in the configuration\n\
+                 hint: remove it and give it to the key store: `tokenbroker {command} NAME`"
+            )
+        );
+        assert_silent(&errors, &text);
+    }
+    let errors = refused(&format!("[issuers.as]\nissuer = \"https://as.example/?x={CANARY}\"\n"));
+    assert!(errors.to_string().contains("an issuer identifier must not have a query"), "{errors}");
+    assert_silent(&errors, "a query");
+    assert!(parse_text("[issuers.as]\ntoken_endpoint = \"https://as.example/t?tenant=a\"\n").is_ok());
+}
+
+#[test]
+fn one_secret_is_one_mistake() {
+    for params in ["client_secret = \"x\"", "client_secret = 1", "client_secret = { grant_type = 1 }"] {
+        let errors = refused(&format!("{ISSUER}{CLIENT}params = {{ {params} }}\n"));
+        assert_eq!(errors.0.len(), 1, "{errors}");
+        assert!(errors.to_string().contains("a secret must not be in the configuration"), "{errors}");
+    }
+}
+
+#[test]
 fn names_that_the_author_chooses_may_be_any_word() {
     let text = "[issuers.key]\nissuer = \"https://as.example\"\n\
                 [clients.secret]\nissuer = \"key\"\nclient_id = \"c\"\nauth = \"client_secret_post\"\n\
@@ -163,6 +200,8 @@ const VALUES: &[&str] = &[
     "\"https://user:CANARY@as.example/\"",
     "\"http://as.example/CANARY\"",
     "\"https://as.example/CANARY#\"",
+    "\"https://as.example/?client_secret=CANARY\"",
+    "\"https://as.example/?x=CANARY\"",
     "\"10sCANARY\"",
     "\"-----BEGIN PRIVATE KEY----- CANARY\"",
     "CANARY",

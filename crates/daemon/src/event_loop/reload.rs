@@ -2,22 +2,28 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokenbroker_core::config::Config;
 use tokenbroker_core::engine::Event;
 use tokio::sync::oneshot;
+use tokio::task::JoinError;
 
 use super::{EventLoop, Outcome};
 use crate::access::{self, Resolution};
 use crate::clock;
+use crate::http::Http;
 use crate::shared::ReloadRefused;
 use crate::systemd;
+
+/// How long reading a configuration and looking up its names may take. One that hangs must not keep later ones out.
+const DEADLINE: Duration = Duration::from_secs(60);
 
 /// The reloads that were asked for, each with the administrator who waits for it; the first one is under way. One
 /// after the other: otherwise an older configuration could be taken after a newer one.
 pub(super) type Reloads = VecDeque<Option<oneshot::Sender<Result<(), ReloadRefused>>>>;
 
-impl EventLoop {
+impl<H: Http> EventLoop<H> {
     /// Queues a reload.
     pub(super) fn reload(&mut self, reply: Option<oneshot::Sender<Result<(), ReloadRefused>>>) {
         self.reloads.push_back(reply);
@@ -39,11 +45,13 @@ impl EventLoop {
             Ok((config, resolution))
         });
         tokio::task::spawn_local(async move {
-            let panicked = |_| {
-                let message = "reading the configuration panicked; this is a fault of tokenbrokerd".into();
-                Err(ReloadRefused { message, hint: None })
+            let refused = |message: &str| Err(ReloadRefused { message: message.into(), hint: None });
+            let result = match tokio::time::timeout(DEADLINE, read).await {
+                Ok(Ok(result)) => result,
+                Ok(Err(_)) => refused("reading the configuration panicked; this is a fault of tokenbrokerd"),
+                Err(_) => refused("reading the configuration, or looking up a name in it, takes too long"),
             };
-            let _stopped_meanwhile = report.send(Outcome::Read(read.await.unwrap_or_else(panicked)));
+            let _stopped_meanwhile = report.send(Outcome::Read(result));
         });
     }
 
@@ -52,7 +60,9 @@ impl EventLoop {
         let outcome = result.and_then(|(config, resolution)| self.take(config, resolution));
         match &outcome {
             Ok(()) => tracing::info!("the configuration was reloaded"),
-            Err(refused) => tracing::error!("the configuration was not reloaded: {refused}"),
+            Err(refused) => {
+                tracing::error!(hint = refused.hint, "the configuration was not reloaded: {refused}")
+            }
         }
         systemd::ready();
         if let Some(Some(reply)) = self.reloads.pop_front() {
@@ -71,15 +81,37 @@ impl EventLoop {
                 hint: Some("nothing was changed; restart tokenbrokerd to take the new configuration".into()),
             });
         }
-        self.http.configure(config.issuers.values());
+        self.http.configure(&config.issuers);
         let access = resolution.clients.clone();
         self.engine.handle(clock::now(), Event::Configured { config: Box::new(config.clone()), access });
         self.shared.config.store(Arc::new(config));
-        self.permit(resolution);
+        self.unknown.clear();
+        self.permit_what_is_known(resolution);
         Ok(())
     }
 
     /// Says who may have what from now on. Names that are not known are looked up again later.
+    pub(crate) fn permit_what_is_known(&mut self, resolution: Resolution) {
+        let unknown = &resolution.unknown;
+        if !unknown.is_empty() {
+            // Said once for each configuration, though it is looked up again and again.
+            if *unknown == self.unknown {
+                tracing::debug!("still not known on this host: {}", unknown.join(", "));
+            } else {
+                tracing::warn!(
+                    "not known on this host: {}; rules that name them permit nobody until they are (looked up again \
+                     every {} s)",
+                    unknown.join(", "),
+                    access::RETRY.as_secs()
+                );
+            }
+            self.resolve_later();
+        }
+        self.unknown.clone_from(unknown);
+        self.permit(resolution);
+    }
+
+    /// Says who may have what from now on.
     pub(crate) fn permit(&mut self, resolution: Resolution) {
         self.shared.admin.store(Arc::new(resolution.admin));
         for (name, access) in resolution.clients {
@@ -87,26 +119,26 @@ impl EventLoop {
                 slot.permit(access);
             }
         }
-        if resolution.unknown.is_empty() {
-            return;
-        }
-        tracing::warn!(
-            "not known on this host: {}; rules that name them permit nobody until they are (looked up again in {} s)",
-            resolution.unknown.join(", "),
-            access::RETRY.as_secs()
-        );
-        self.resolve_later();
     }
 
     /// Looks the names up again after a while.
     pub(crate) fn resolve_later(&self) {
-        let (report, own_uid) = (self.report.clone(), self.own_uid);
-        let config = self.shared.config.load_full();
-        tokio::task::spawn_local(async move {
+        let (config, own_uid) = (self.shared.config.load_full(), self.own_uid);
+        let look_up = tokio::task::spawn_local(async move {
             tokio::time::sleep(access::RETRY).await;
-            let looked_up = Arc::clone(&config);
-            let resolved = tokio::task::spawn_blocking(move || access::resolve(&looked_up, own_uid)).await;
-            if let Ok(resolution) = resolved {
+            tokio::task::spawn_blocking(move || access::resolve(&config, own_uid)).await
+        });
+        self.permit_when_resolved(async { look_up.await.and_then(|resolved| resolved) });
+    }
+
+    /// Takes the outcome of a look-up under way when it is there.
+    pub(crate) fn permit_when_resolved(
+        &self,
+        look_up: impl Future<Output = Result<Resolution, JoinError>> + 'static,
+    ) {
+        let (report, config) = (self.report.clone(), self.shared.config.load_full());
+        tokio::task::spawn_local(async move {
+            if let Ok(resolution) = look_up.await {
                 let _stopped_meanwhile = report.send(Outcome::Resolved { config, resolution });
             }
         });

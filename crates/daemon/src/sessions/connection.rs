@@ -58,7 +58,12 @@ impl Connection {
 
     /// Serves it until the caller leaves, breaks the rules, or the daemon shuts down.
     pub(super) async fn run(mut self) {
-        let ended = match self.shake_hands().await {
+        let stopping = self.shared.stopping.clone();
+        let greeted = tokio::select! {
+            greeted = self.shake_hands() => greeted,
+            () = stopping.cancelled() => Err(Ended::Stopping),
+        };
+        let ended = match greeted {
             Ok(()) => self.serve().await,
             Err(ended) => ended,
         };
@@ -127,8 +132,15 @@ impl Connection {
     async fn take_requests(&mut self) -> Result<usize, Ended> {
         let mut taken = 0;
         while self.under_way.len() < MAX_UNDER_WAY {
-            let Some(payload) = self.received.next_frame().map_err(|_| Ended::Malformed)? else { break };
-            let Request { id, command } = decode(payload).map_err(|_| Ended::Malformed)?;
+            let Request { id, command } = match self.received.next_frame().map(|frame| frame.map(decode)) {
+                Ok(Some(Ok(request))) => request,
+                Ok(None) => break,
+                Err(_) | Ok(Some(Err(_))) => {
+                    // What came before it was in order, and gets its answer.
+                    self.flush().await?;
+                    return Err(Ended::Malformed);
+                }
+            };
             match self.session.answer(command) {
                 Answer::Now(outcome) => self.reply(id, outcome),
                 Answer::Later(outcome) => self.under_way.push(Box::pin(async move { (id, outcome.await) })),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use tokenbroker_core::config::{AuthMethod, Client};
+use tokenbroker_core::config::{AuthMethod, Client, ClientName};
 use tokenbroker_keystore::{Error, KeyStore, PublicKey, Stored};
 use tokenbroker_protocol::{Command, Failure, FailureCode, KeyAlgorithm, Response};
 use tokio::sync::oneshot;
@@ -15,6 +15,7 @@ use crate::shared::Ask;
 
 /// Carries out a request of an administrator.
 pub(super) async fn carry_out(session: &Session, command: Command) -> Result<Response, Failure> {
+    let created = clock::since_epoch().as_secs();
     match command {
         Command::SecretSet { client, secret } => {
             let client = configured(session, &client)?;
@@ -22,54 +23,35 @@ pub(super) async fn carry_out(session: &Session, command: Command) -> Result<Res
             if secret.is_empty() {
                 return Err(failure(FailureCode::Refused, "the secret is empty; nothing was changed"));
             }
-            let name = client.name.to_string();
-            let created = clock::since_epoch().as_secs();
-            let stored = call(session, move |store| store.set_secret(&name, &secret, created)).await?;
-            tell_stored(session, stored.first());
-            Ok(credentials(&stored))
+            let set = move |store: &mut KeyStore, name: &str| store.set_secret(name, &secret, created);
+            Ok(credentials(&change(session, &client.name, set).await?))
         }
         Command::CredentialList { client } => {
-            if let Some(client) = &client {
-                configured(session, client)?;
-            }
-            let stored = call(session, move |store| store.list(client.as_deref())).await?;
+            let stored = match &client {
+                Some(client) => stored_for(session, client).await?.1,
+                None => call(session, |store| store.list(None)).await?,
+            };
             Ok(credentials(&stored))
         }
         Command::CredentialRemove { client } => {
-            let client = configured(session, &client)?;
-            let name = client.name.to_string();
-            let removed = call(session, move |store| match store.remove(&name) {
-                Err(nothing @ Error::NotFound { .. }) => Ok(Err(nothing)),
-                removed => removed.map(Ok),
-            });
-            let removed = removed.await?;
-            // Removed behind our back, perhaps: what was got with it goes all the same.
-            tell_removed(session, &client).await;
-            match removed {
-                Ok(removed) => Ok(credentials(&removed)),
-                Err(nothing) => Err(failure(FailureCode::Refused, nothing.to_string())),
-            }
+            let (client, _) = stored_for(session, &client).await?;
+            Ok(credentials(&change(session, &client, |store, name| store.remove(name)).await?))
         }
         Command::KeyGenerate { client, algorithm, bits, kid } => {
             let client = configured(session, &client)?;
-            let algorithm = convert::algorithm_of_key(takes_a_key(&client, Some(algorithm))?);
-            let name = client.name.to_string();
-            let created = clock::since_epoch().as_secs();
-            let key = call(session, move |store| {
-                store.generate_key(&name, algorithm, bits, kid.as_deref(), created)
-            });
-            let key = key.await?;
-            new_key(session, &client, key).await
+            let algorithm = convert::algorithm_of_key(takes_a_key(&client, algorithm)?);
+            let generate = move |store: &mut KeyStore, name: &str| {
+                store.generate_key(name, algorithm, bits, kid.as_deref(), created)
+            };
+            Ok(public_keys(vec![change(session, &client.name, generate).await?]))
         }
         Command::KeyImport { client, algorithm, pem, kid } => {
             let client = configured(session, &client)?;
             let algorithm = convert::algorithm_of_key(takes_a_key(&client, algorithm)?);
-            let name = client.name.to_string();
-            let created = clock::since_epoch().as_secs();
-            let key =
-                call(session, move |store| store.import_key(&name, algorithm, &pem, kid.as_deref(), created));
-            let key = key.await?;
-            new_key(session, &client, key).await
+            let import = move |store: &mut KeyStore, name: &str| {
+                store.import_key(name, algorithm, &pem, kid.as_deref(), created)
+            };
+            Ok(public_keys(vec![change(session, &client.name, import).await?]))
         }
         Command::KeyPublic { client } => {
             let client = configured(session, &client)?;
@@ -80,51 +62,49 @@ pub(super) async fn carry_out(session: &Session, command: Command) -> Result<Res
                 let hint = format!("generate one with `tokenbroker key generate {}`", client.name);
                 return Err(Failure { hint: Some(hint), ..failure(FailureCode::Refused, message) });
             }
-            Ok(Response::PublicKeys(keys.into_iter().map(convert::public_key).collect()))
+            Ok(public_keys(keys))
         }
         Command::KeyRetire { client, kid } => {
-            let client = configured(session, &client)?;
-            let name = client.name.to_string();
-            let retired = call(session, move |store| store.retire(&name, &kid)).await?;
-            tell_what_is_left(session, &client).await?;
-            Ok(credentials(&[retired]))
+            let (client, _) = stored_for(session, &client).await?;
+            Ok(credentials(&[change(session, &client, move |store, name| store.retire(name, &kid)).await?]))
         }
-        _ => Err(failure(FailureCode::InvalidRequest, "this daemon does not know the request")),
+        Command::Ping
+        | Command::GetToken(_)
+        | Command::Status { .. }
+        | Command::Renew { .. }
+        | Command::Reload => Err(failure(FailureCode::Internal, "this is no request about credentials")),
     }
 }
 
-async fn new_key(session: &Session, client: &Client, key: PublicKey) -> Result<Response, Failure> {
-    tell_what_is_left(session, client).await?;
-    Ok(Response::PublicKeys(vec![convert::public_key(key)]))
-}
-
-/// Tells the event loop which credential a client has now.
-async fn tell_what_is_left(session: &Session, client: &Client) -> Result<(), Failure> {
-    let name = client.name.to_string();
-    let left = call(session, move |store| store.list(Some(&name))).await?;
-    match left.iter().max_by_key(|stored| stored.created) {
-        Some(newest) => tell_stored(session, Some(newest)),
-        None => tell_removed(session, client).await,
-    }
-    Ok(())
-}
-
-fn tell_stored(session: &Session, stored: Option<&Stored>) {
-    if let Some(credential) = stored.and_then(convert::stored_credential) {
-        tell(session, Ask::CredentialStored(credential));
-    }
-}
-
-/// Returns when nobody gets a token any more that was got with what was removed: warm gets don't pass the event loop.
-async fn tell_removed(session: &Session, client: &Client) {
-    let (done, emptied) = oneshot::channel();
-    tell(session, Ask::CredentialsRemoved { client: client.name.clone(), done });
-    let _stopped_meanwhile = emptied.await;
-}
-
-fn tell(session: &Session, ask: Ask) {
-    // Without an event loop the daemon is shutting down, and its successor reads the key store anew.
-    let _stopped_meanwhile = session.shared().event_loop.send(ask);
+/// Changes a client's credentials, and returns when the change counts: warm gets don't pass the event loop.
+///
+/// The event loop is told on the key store's thread, in the order of the changes: whoever asked may be gone by the
+/// time that one is done.
+async fn change<T: Send + 'static>(
+    session: &Session,
+    client: &ClientName,
+    job: impl FnOnce(&mut KeyStore, &str) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Failure> {
+    let (client, event_loop) = (client.clone(), session.shared().event_loop.clone());
+    let (done, settled) = oneshot::channel();
+    let outcome = call(session, move |store| {
+        let outcome = job(store, client.as_str());
+        // Where nothing is left, somebody removed it behind our back, perhaps: what was got with it goes all the same.
+        if matches!(outcome, Ok(_) | Err(Error::NotFound { .. })) {
+            let left = store.list(Some(client.as_str()));
+            let newest = left.map(|left| left.first().and_then(convert::stored_credential));
+            let _stopped_meanwhile = match newest {
+                Ok(Some(credential)) => event_loop.send(Ask::CredentialStored { credential, done }),
+                Ok(None) => event_loop.send(Ask::CredentialsRemoved { client, done }),
+                // The next attempt finds out.
+                Err(_) => Ok(()),
+            };
+        }
+        outcome
+    });
+    let outcome = outcome.await;
+    let _untold = settled.await;
+    outcome
 }
 
 async fn call<T: Send + 'static>(
@@ -133,8 +113,10 @@ async fn call<T: Send + 'static>(
 ) -> Result<T, Failure> {
     session.shared().key_store.call(PATIENT, job).await.map_err(|error| {
         let code = match &error {
-            CallError::Store(Error::Unavailable { .. }) | CallError::Hangs => FailureCode::KeyStore,
-            CallError::Ended => FailureCode::Internal,
+            CallError::Store(Error::Unavailable { .. }) | CallError::Busy | CallError::Hangs => {
+                FailureCode::KeyStore
+            }
+            CallError::Panicked => FailureCode::Internal,
             CallError::Store(_) => FailureCode::Refused,
         };
         Failure { hint: error.hint(), ..failure(code, error.to_string()) }
@@ -144,6 +126,18 @@ async fn call<T: Send + 'static>(
 fn configured(session: &Session, client: &str) -> Result<Arc<Client>, Failure> {
     let config = session.shared().config.load();
     config.clients.get(client).cloned().ok_or_else(|| session.unknown_client(client))
+}
+
+/// A client's credentials. One that was taken out of the configuration can still have some, which can be listed and
+/// removed.
+async fn stored_for(session: &Session, client: &str) -> Result<(ClientName, Vec<Stored>), Failure> {
+    let name = ClientName::new(client).ok_or_else(|| session.unknown_client(client))?;
+    let asked = client.to_owned();
+    let stored = call(session, move |store| store.list(Some(&asked))).await?;
+    if stored.is_empty() {
+        configured(session, client)?;
+    }
+    Ok((name, stored))
 }
 
 fn takes_a_secret(client: &Client) -> Result<(), Failure> {
@@ -185,6 +179,10 @@ fn takes_a_key(client: &Client, asked: Option<KeyAlgorithm>) -> Result<KeyAlgori
         });
     }
     Ok(configured)
+}
+
+fn public_keys(keys: Vec<PublicKey>) -> Response {
+    Response::PublicKeys(keys.into_iter().map(convert::public_key).collect())
 }
 
 fn credentials(stored: &[Stored]) -> Response {

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenbroker_core::config::{Client, ClientName};
+use tokenbroker_core::config::{Client, ClientName, nearest};
 use tokenbroker_core::engine::{Granted, Refusal, WaiterId};
 use tokenbroker_core::policy::Caller;
 use tokenbroker_core::slots::Slot;
@@ -91,9 +91,11 @@ impl Session {
             Ok(ticket) => ticket,
             Err(failure) => return Answer::Now(failure.into()),
         };
+        let session = self.clone();
         Answer::Later(Box::pin(async move {
-            match ticket.answer().await {
-                Ok(granted) => {
+            // The rules may have changed while it waited.
+            match ticket.answer().await.and_then(|granted| Ok((granted, session.permitted(&get.client)?))) {
+                Ok((granted, slot)) => {
                     slot.served();
                     Outcome::Token { granted, now: clock::moment() }
                 }
@@ -159,7 +161,10 @@ impl Session {
             let about_store =
                 shared.key_store.call(key_store::QUICK, |store| Ok((store.kind(), store.notes()))).await;
             let (store, notes) = about_store.unwrap_or_else(|error| (None, vec![error.to_string()]));
-            let clients = statuses.into_iter().map(|status| convert::status(status, store)).collect();
+            // They name places and other clients.
+            let notes = if sees_all { notes } else { Vec::new() };
+            let clients =
+                statuses.into_iter().map(|status| convert::status(status, store, sees_all)).collect();
             Response::Status(StatusPage { clients, more, notes }).into()
         }))
     }
@@ -176,8 +181,13 @@ impl Session {
             Command::Reload => self.reload(),
             command => {
                 let session = self.clone();
+                // On a task of its own: it is carried out though whoever asked leaves in the middle.
+                let task = tokio::spawn(async move { credentials::carry_out(&session, command).await });
                 Answer::Later(Box::pin(async move {
-                    credentials::carry_out(&session, command).await.unwrap_or_else(Response::Failed).into()
+                    match task.await {
+                        Ok(outcome) => outcome.unwrap_or_else(Response::Failed).into(),
+                        Err(_) => failure(FailureCode::Internal, "the request panicked").into(),
+                    }
                 }))
             }
         }
@@ -227,7 +237,12 @@ impl Session {
         let (reply, answer) = oneshot::channel();
         let ask = Ask::Token { waiter, client, want, deadline, reply };
         self.shared.event_loop.send(ask).map_err(|_| shutting_down())?;
-        Ok(Ticket { waiter, shared: Arc::clone(&self.shared), answer })
+        Ok(Ticket {
+            waiter,
+            administrator: self.is_administrator(),
+            shared: Arc::clone(&self.shared),
+            answer,
+        })
     }
 
     fn caller(&self) -> Caller<'_> {
@@ -253,7 +268,8 @@ impl Session {
     pub(super) fn unknown_client(&self, client: &str) -> Failure {
         let config = self.shared.config.load();
         let names = config.clients.keys().map(ClientName::as_str);
-        let hint = match tokenbroker_core::config::nearest(client, names) {
+        // What can't be a name is near to none, and may be too long to compare.
+        let hint = match ClientName::new(client).and_then(|_| nearest(client, names)) {
             Some(nearest) => format!("did you mean {nearest}?"),
             None => "`tokenbroker status` lists the clients".to_owned(),
         };
@@ -265,6 +281,7 @@ impl Session {
 /// A place in the queue at the event loop, given up when it is dropped.
 struct Ticket {
     waiter: WaiterId,
+    administrator: bool,
     shared: Arc<Shared>,
     answer: oneshot::Receiver<Result<Granted, Refusal>>,
 }
@@ -274,7 +291,7 @@ impl Ticket {
         tokio::select! {
             answer = &mut self.answer => match answer {
                 Ok(Ok(granted)) => Ok(granted),
-                Ok(Err(refusal)) => Err(convert::refusal(refusal, clock::moment())),
+                Ok(Err(refusal)) => Err(convert::refusal(refusal, self.administrator, clock::moment())),
                 Err(_) => Err(shutting_down()),
             },
             () = self.shared.stopping.cancelled() => Err(shutting_down()),

@@ -207,7 +207,9 @@ fn a_key_is_retired_by_its_id() {
     let fixture = Fixture::new();
     let mut store = fixture.file();
     let public = store.generate_key("one", Algorithm::EdDsa, None, None, 10).unwrap();
-    assert!(matches!(store.retire("one", "another"), Err(Error::NotFound { .. })));
+    let error = store.retire("one", "another").unwrap_err();
+    assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
+    assert!(error.hint().unwrap().contains("tokenbroker key list one"), "{error:?}");
     assert!(matches!(store.retire("two", &public.kid), Err(Error::NotFound { .. })));
     assert_eq!(store.retire("one", &public.kid).unwrap().version, public.version);
     assert_eq!(store.list(None), Ok(vec![]));

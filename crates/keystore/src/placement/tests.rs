@@ -177,3 +177,17 @@ fn the_note_fits_the_store() {
     store_in(&mut placement).unwrap();
     assert!(placement.note().contains("OS keyring"));
 }
+
+#[test]
+fn s53_the_note_says_where_credentials_are_and_not_where_they_should_be() {
+    let fixture = Fixture::new();
+    store_in(&mut fixture.open(StoreChoice::EncryptedFile, false).unwrap()).unwrap();
+    let note = fixture.open(StoreChoice::OsKeyring, true).unwrap().note();
+    assert!(note.contains(&format!("credentials rest in {}", fixture.path("keystore").display())), "{note}");
+    assert!(note.ends_with("; the configuration says os-keyring now"), "{note}");
+
+    let fixture = Fixture::new();
+    store_in(&mut fixture.open(StoreChoice::OsKeyring, false).unwrap()).unwrap();
+    let note = fixture.open(StoreChoice::EncryptedFile, false).unwrap().note();
+    assert!(note.contains("credentials rest in the OS keyring"), "{note}");
+}

@@ -1,9 +1,13 @@
 //! The life of a client secret.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokenbroker_testkit::{AuthServer, Client, Fault, wait_until};
+use tokenbroker_protocol::hello::{CallerHello, DaemonHello};
+use tokenbroker_protocol::{Command, Request, encode, frame};
+use tokenbroker_testkit::{AuthServer, Client, Fault, configuration, wait_until};
 
 use crate::{DEADLINE, SECRET, Site};
 
@@ -32,8 +36,10 @@ fn a_secret_is_stored_listed_replaced_and_removed() {
     let said = site.cli(&["secret", "remove", "app"], "");
     assert!(said.contains("removed"), "{said}");
     assert!(list(&site).is_empty());
-    let again = site.install.cli(["secret", "remove", "app"]).run().expect(1);
-    assert_eq!(again.stderr, "error: no credential is stored for app\n");
+    site.install
+        .cli(["secret", "remove", "app"])
+        .run()
+        .refused(1, &["error: no credential is stored for app\n", "hint: ", "tokenbroker secret list"]);
 }
 
 #[test]
@@ -92,4 +98,38 @@ fn a_secret_may_hold_every_character_that_is_special_somewhere() {
         site.set_secret(client, &format!("{awkward}\n"));
         site.assert_accepted(&site.get(client));
     }
+}
+
+#[test]
+fn s55_a_removal_counts_though_whoever_asked_for_it_has_left() {
+    let site = Site::with_app(AuthServer::start());
+    for _ in 0..10 {
+        site.set_secret("app", SECRET);
+        site.status_when("app", |status| status["state"] == "warm");
+        ask_and_leave(&site, Command::CredentialRemove { client: "app".into() });
+        wait_until(DEADLINE, || list(&site).is_empty());
+        wait_until(DEADLINE, || site.install.status("app")["state"] == "blocked");
+    }
+}
+
+#[test]
+fn a_credential_of_a_client_that_left_the_configuration_is_listed_and_removed() {
+    let site = Site::with_app(AuthServer::start());
+    site.install.config(&configuration::issuer("as", &site.server));
+    site.cli(&["reload"], "");
+    assert_eq!(list(&site).len(), 1);
+    site.cli(&["secret", "list", "app"], "");
+    let said = site.cli(&["secret", "remove", "app"], "");
+    assert!(said.contains("removed"), "{said}");
+    assert!(list(&site).is_empty());
+    site.install.cli(["secret", "remove", "app"]).run().refused(4, &["there is no client \"app\""]);
+}
+
+/// Sends a request, and closes the connection without waiting for the answer.
+fn ask_and_leave(site: &Site, command: Command) {
+    let mut stream = UnixStream::connect(site.install.socket()).unwrap();
+    stream.write_all(frame(&CallerHello::OURS.to_bytes()).unwrap().expose()).unwrap();
+    // Once it has greeted, it takes what comes.
+    stream.read_exact(&mut [0; 4 + DaemonHello::LENGTH]).unwrap();
+    stream.write_all(encode(&Request { id: 1, command }).unwrap().expose()).unwrap();
 }

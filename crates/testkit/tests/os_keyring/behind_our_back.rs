@@ -33,7 +33,7 @@ fn s55_a_credential_that_is_gone_is_noticed_when_it_is_used_next() {
 fn s55_removing_what_is_gone_takes_the_token_with_it() {
     let Some(keyring) = keyring() else { return };
     let (site, _daemon) = cleared(&keyring);
-    let refused = site.install.cli(["secret", "remove", "app"]).run().expect(1);
-    assert_eq!(refused.stderr, "error: no credential is stored for app\n");
+    let removal = site.install.cli(["secret", "remove", "app"]).run();
+    removal.refused(1, &["error: no credential is stored for app\n"]);
     assert_gone(&site);
 }

@@ -40,8 +40,17 @@ impl Host {
     }
 
     fn new(daemon: &str, clients: &[(&str, &str)]) -> Self {
+        Self::start(Install::new(), daemon, clients)
+    }
+
+    fn logging(level: &str, clients: &[(&str, &str)]) -> Self {
+        let mut install = Install::new();
+        install.env("TOKENBROKER_LOG", level);
+        Self::start(install, "", clients)
+    }
+
+    fn start(install: Install, daemon: &str, clients: &[(&str, &str)]) -> Self {
         let server = AuthServer::start();
-        let install = Install::new();
         install.config(&Self::configuration(&server, daemon, clients));
         let running = install.start();
         for (name, _) in clients {

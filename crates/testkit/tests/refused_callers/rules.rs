@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use tokenbroker_testkit::{programs, require_or_skip, wait_until};
+use tokenbroker_testkit::{Fault, programs, require_or_skip, wait_until};
 
 use crate::{ANN, BEN, Host, SIGNERS, SOON};
 
@@ -61,16 +61,18 @@ fn s76_a_rule_with_an_unknown_name_is_warned_of_and_everything_else_works() {
 
 #[test]
 fn s76_unknown_names_are_looked_up_again_and_only_those_of_the_configuration_in_force() {
-    let host = Host::new("", &[("signtext", "{ user = \"not-in-ldap-yet\" }, { user = 0 }")]);
-    let look_ups = || host.daemon.log().matches("not known on this host: user not-in-ldap-yet;").count();
+    let host = Host::logging("debug", &[("signtext", "{ user = \"not-in-ldap-yet\" }, { user = 0 }")]);
+    let said = |words: &str| host.daemon.log().matches(words).count();
+    let warnings = || said(" not known on this host: user not-in-ldap-yet;");
+    let again = || said("still not known on this host: user not-in-ldap-yet");
     let reload_three_times = || (0..3).for_each(|_| drop(host.install.cli(["reload"]).run().success()));
-    assert_eq!(look_ups(), 1);
+    assert_eq!(warnings(), 1);
     reload_three_times();
-    assert_eq!(look_ups(), 4);
-    wait_until(SOON, || look_ups() > 4);
+    assert_eq!((warnings(), again()), (4, 0));
+    wait_until(SOON, || again() > 0);
     // Gives the look-ups of the replaced configurations the time to show, if there were any.
     reload_three_times();
-    assert_eq!(look_ups(), 5 + 3);
+    assert_eq!((warnings(), again()), (7, 1));
 }
 
 #[test]
@@ -99,4 +101,42 @@ fn id_of(user: &str) -> u32 {
     entry
         .and_then(|entry| entry.split(':').nth(2)?.parse().ok())
         .unwrap_or_else(|| panic!("there is no user {user}"))
+}
+
+#[test]
+fn s67_whoever_waits_when_a_reload_takes_the_right_away_gets_no_token() {
+    let rule = format!("{{ user = {ANN} }}");
+    let Some(host) = Host::for_other_users(&[("signtext", &rule)]) else { return };
+    host.server.set_fault(Fault::Status(503));
+    host.install.cli(["secret", "remove", "signtext"]).run().success();
+    host.install.cli(["secret", "set", "signtext"]).stdin("secret").run().success();
+    wait_until(SOON, || host.install.status("signtext")["state"] == "unavailable");
+    let before = host.install.status("signtext")["gets"].clone();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| host.by(ANN, &["get", "signtext", "--wait", "60s"]).run());
+        // It can't be seen waiting; but asked before the reload or after, it must not get the token.
+        let other = format!("{{ user = {BEN} }}");
+        host.install.config(&Host::configuration(&host.server, "", &[("signtext", &other)]));
+        host.install.cli(["reload"]).run().success();
+        host.server.set_fault(Fault::None);
+        host.install.cli(["renew", "signtext"]).run().success();
+        waiting.join().unwrap().refused(4, &["is not for this caller"]);
+    });
+    assert_eq!(host.install.status("signtext")["gets"], before);
+}
+
+#[test]
+fn s01_a_caller_learns_nothing_of_other_clients_from_the_key_store() {
+    let rule = format!("{{ user = {ANN} }}");
+    let Some(host) = Host::for_other_users(&[("mine", &rule), ("other", "")]) else { return };
+    let notes = "credentials rest in ";
+    assert!(host.install.cli(["status"]).run().success().contains(notes));
+    let seen = host.by(ANN, &["status"]).run().success();
+    assert!(seen.contains("mine") && !seen.contains("other") && !seen.contains(notes), "{seen}");
+
+    host.server.revoke_tokens();
+    fs::write(host.install.path().join("state").join("keystore"), "damaged").unwrap();
+    host.install.cli(["renew", "mine"]).run().refused(5, &["error: ", "keystore"]);
+    let seen = host.by(ANN, &["status", "mine"]).run().success();
+    assert!(seen.contains("key_store") && !seen.contains("keystore") && !seen.contains("other"), "{seen}");
 }

@@ -68,5 +68,5 @@ fn an_unknown_option_is_a_usage_error() {
     install
         .tokenbrokerd(["--chek-config"])
         .run()
-        .refused(2, &["unexpected argument '--chek-config'", "--check-config"]);
+        .refused(1, &["unexpected argument '--chek-config'", "--check-config"]);
 }

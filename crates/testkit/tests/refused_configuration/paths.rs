@@ -3,6 +3,7 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, lchown, symlink};
 
+use rustix::fs::{CWD, FileType, Mode};
 use tokenbroker_testkit::{Install, require_or_skip, root};
 
 use crate::{ISSUER, refused};
@@ -123,4 +124,13 @@ fn a_ca_file_that_can_not_be_used_is_refused_at_its_key() {
             &["config.toml:3:11: `issuers.as.ca_file`: the file can't be used: ", words, "\nhint: "],
         );
     }
+}
+
+#[test]
+fn a_ca_file_that_is_no_file_is_refused_and_not_waited_for() {
+    let install = Install::new();
+    install.config(&format!("{ISSUER}ca_file = \"ca.pem\"\n"));
+    rustix::fs::mknodat(CWD, install.path().join("ca.pem"), FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
+        .unwrap();
+    refused(&install, &["`issuers.as.ca_file`: the file can't be used: it is not a regular file\n"]);
 }

@@ -18,7 +18,11 @@ fn an_unknown_table_comes_with_the_nearest_known_one() {
 
 #[test]
 fn a_client_that_is_there_twice_is_refused() {
-    refused_at("7:10", &format!("{ISSUER}{CLIENT}{CLIENT}"), &["`app` is set twice in this file\nhint: "]);
+    refused_at(
+        "7:10",
+        &format!("{ISSUER}{CLIENT}{CLIENT}"),
+        &["`clients.app` is set twice: here and at ", "config.toml:3:10\nhint: "],
+    );
 }
 
 #[test]

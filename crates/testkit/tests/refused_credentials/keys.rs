@@ -148,6 +148,30 @@ fn another_algorithm_than_the_configured_one_is_refused() {
 }
 
 #[test]
+fn a_generated_key_is_for_the_configured_algorithm() {
+    let server = AuthServer::start();
+    let algorithms = ["RS256", "PS256", "ES256", "EdDSA"];
+    let (install, _daemon) = start(&server, &algorithms.map(|algorithm| (algorithm, algorithm)));
+    for algorithm in algorithms {
+        install.cli(["key", "generate", algorithm]).run().success();
+        let jwk = install.cli(["key", "public", algorithm, "--format", "jwk"]).run().success();
+        let jwk: serde_json::Value = serde_json::from_str(&jwk).unwrap();
+        assert_eq!(jwk["alg"], algorithm);
+    }
+}
+
+#[test]
+fn an_unknown_key_id_gets_the_same_words_whatever_it_was_for() {
+    let server = AuthServer::start();
+    let (install, _daemon) = start(&server, &[("signer", "ES256")]);
+    install.cli(["key", "generate", "signer"]).run().success();
+    let said = ["public", "retire"]
+        .map(|what| install.cli(["key", what, "signer", "--kid", "other"]).run().refused(1, &["\nhint: "]));
+    assert_eq!(said[0], said[1]);
+    assert_eq!(stored(&install, "signer").len(), 1);
+}
+
+#[test]
 fn keys_that_are_not_offered_are_not_generated() {
     let server = AuthServer::start();
     let (install, _daemon) = start(&server, &[("signer", "RS256"), ("curve", "ES256")]);

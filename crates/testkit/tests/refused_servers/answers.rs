@@ -38,7 +38,7 @@ fn s25_a_server_that_fails_is_tried_again() {
 }
 
 #[test]
-fn s24_a_server_that_asks_for_patience_is_given_it() {
+fn s24_retry_after_is_obeyed() {
     let server = AuthServer::start();
     server.set_fault(Fault::RetryAfter { status: 429, value: "300".into() });
     let host = Host::of(&server);
@@ -93,23 +93,45 @@ fn s30_a_body_of_more_than_a_mebibyte_is_not_read_to_its_end() {
     fails(garbage(200, "application/json", body), 5, "malformed", "is longer than 1048576 bytes");
 }
 
+/// As a JSON body with status 200.
+#[track_caller]
+fn is_malformed(body: impl Into<Vec<u8>>, words: &str) {
+    fails(garbage(200, "application/json", body), 5, "malformed", words);
+}
+
 #[test]
-fn s35_to_s38_a_reply_that_makes_no_sense_holds_no_token() {
-    for (body, words) in [
-        ("", "answered without a usable token: "),
-        ("\u{0}\u{1}", "answered without a usable token: "),
-        (r#"{"access_token":"abc"}"#, "it has no token_type"),
-        (r#"{"access_token":"abc","token_type":"DPoP"}"#, "the token_type is not Bearer"),
-        (r#"{"token_type":"Bearer"}"#, "it has no access_token"),
-        (r#"{"access_token":"a\r\nX: y","token_type":"Bearer"}"#, "characters that a header can't carry"),
-        (
-            r#"{"access_token":"abc","token_type":"Bearer","expires_in":0}"#,
-            "expires_in is not a positive number",
-        ),
-        (r#"{"access_token":"abc","access_token":"abd","token_type":"Bearer"}"#, "without a usable token: "),
-    ] {
-        fails(garbage(200, "application/json", body), 5, "malformed", words);
-    }
-    let long = format!(r#"{{"access_token":"{}","token_type":"Bearer"}}"#, "x".repeat(33 * 1024));
-    fails(garbage(200, "application/json", long), 5, "malformed", "the access token is longer than 32 KiB");
+fn a_reply_that_is_no_json_or_has_no_token_is_a_failure() {
+    is_malformed("", "answered without a usable token: ");
+    is_malformed("\u{0}\u{1}", "answered without a usable token: ");
+    is_malformed(r#"{"token_type":"Bearer"}"#, "it has no access_token");
+}
+
+#[test]
+fn s32_a_lifetime_of_zero_is_refused() {
+    let body = r#"{"access_token":"abc","token_type":"Bearer","expires_in":0}"#;
+    is_malformed(body, "expires_in is not a positive number");
+}
+
+#[test]
+fn s35_a_token_type_that_is_missing_or_unknown_is_refused() {
+    is_malformed(r#"{"access_token":"abc"}"#, "it has no token_type");
+    is_malformed(r#"{"access_token":"abc","token_type":"DPoP"}"#, "the token_type is not Bearer");
+}
+
+#[test]
+fn s36_a_token_that_a_header_can_not_carry_is_refused() {
+    let body = r#"{"access_token":"a\r\nX: y","token_type":"Bearer"}"#;
+    is_malformed(body, "characters that a header can't carry");
+}
+
+#[test]
+fn s37_a_key_that_stands_twice_is_refused() {
+    let body = r#"{"access_token":"abc","access_token":"abd","token_type":"Bearer"}"#;
+    is_malformed(body, "without a usable token: ");
+}
+
+#[test]
+fn a_token_of_more_than_32_kib_is_refused() {
+    let body = format!(r#"{{"access_token":"{}","token_type":"Bearer"}}"#, "x".repeat(33 * 1024));
+    is_malformed(body, "the access token is longer than 32 KiB");
 }

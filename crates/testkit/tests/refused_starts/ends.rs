@@ -1,7 +1,10 @@
 //! How a daemon ends.
 
+use std::io::Read;
+use std::time::Duration;
+
 use rustix::process::Signal;
-use tokenbroker_testkit::{AuthServer, Fault, wait_until};
+use tokenbroker_testkit::{AuthServer, Fault, Stopwatch, wait_until};
 
 use crate::{SOON, start};
 
@@ -49,4 +52,18 @@ fn interrupts_from_the_terminal_end_it_in_the_same_way() {
         wait_until(SOON, || !daemon.is_running());
         assert!(!install.socket().exists());
     }
+}
+
+#[test]
+fn s66_a_connection_that_says_nothing_does_not_hold_the_end_up() {
+    let server = AuthServer::start();
+    let (install, daemon) = start(&server);
+    let mut silent = std::os::unix::net::UnixStream::connect(install.socket()).unwrap();
+    // Accepted, since one that came later is served.
+    install.cli(["get", "app"]).run().success();
+    let stopwatch = Stopwatch::start();
+    assert_eq!(daemon.terminate().code(), Some(0));
+    // Its time for a hello is 5 s.
+    assert!(stopwatch.elapsed() < Duration::from_secs(4), "{:?}", stopwatch.elapsed());
+    assert_eq!(silent.read(&mut [0]).unwrap(), 0);
 }

@@ -72,6 +72,24 @@ fn a_client_whose_token_is_another_now_starts_anew() {
 }
 
 #[test]
+fn what_was_counted_of_a_client_is_kept_when_its_token_becomes_another() {
+    let issuer = Arc::new(issuer());
+    let mut world = World::new(&config([client("a", &issuer), client("b", &issuer)]));
+    world.run(seconds(1));
+    let slot = world.engine.slots().find("a").unwrap();
+    slot.served();
+    slot.served();
+    world.reload(&config([other_scope(client("a", &issuer)), client("b", &issuer)]));
+    let status = world.status("a");
+    assert_eq!((status.token_requests, status.gets), (1, 2), "before the new token is asked for");
+    world.run(seconds(1));
+    world.engine.slots().find("a").unwrap().served();
+    let status = world.status("a");
+    assert_eq!((status.token_requests, status.gets), (2, 3));
+    assert_eq!((world.status("b").token_requests, world.status("b").gets), (1, 0));
+}
+
+#[test]
 fn a_caller_that_waits_while_the_token_becomes_another_asks_again() {
     let issuer = Arc::new(issuer());
     let mut world = World::new(&config([client("a", &issuer)]));
