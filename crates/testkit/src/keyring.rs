@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -41,6 +42,8 @@ impl Keyring {
         make_private(&directory.path().join("run"));
         write_prompter(directory.path());
         let mut session = in_directory(Command::new("dbus-run-session"), directory.path())
+            .arg("--config-file")
+            .arg(write_bus_configuration(directory.path()))
             .args(["--", "sh", "-c", "echo \"$DBUS_SESSION_BUS_ADDRESS\"; exec cat"])
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -132,7 +135,7 @@ impl Keyring {
         let arguments = ["search", "--unlock", "service", "tokenbroker"];
         let mut search =
             self.command("secret-tool").args(arguments).spawn().expect("secret-tool can be started");
-        let shown = crate::wait_for(std::time::Duration::from_secs(30), || self.has_prompted().then_some(()));
+        let shown = crate::wait_for(Duration::from_secs(30), || self.has_prompted().then_some(()));
         let _ = search.kill();
         let _ = search.wait();
         assert!(shown.is_some(), "no dialog is asked for though it takes one");
@@ -150,8 +153,21 @@ impl Keyring {
         let mut stdin = daemon.stdin.take().expect("stdin is a pipe");
         stdin.write_all(PASSWORD).expect("it reads the password");
         drop(stdin);
-        // It goes on in the background.
+        // It goes on in the background, and is on the bus a little later.
         assert!(daemon.wait().expect("a child can be waited for").success());
+        crate::wait_until(Duration::from_secs(30), || self.is_unlocked());
+    }
+
+    fn is_unlocked(&self) -> bool {
+        let asked = self
+            .command("dbus-send")
+            .args(["--session", "--print-reply", "--dest=org.freedesktop.secrets"])
+            .args(["/org/freedesktop/secrets/aliases/default", "org.freedesktop.DBus.Properties.Get"])
+            .args(["string:org.freedesktop.Secret.Collection", "string:Locked"])
+            .stdout(Stdio::piped())
+            .output()
+            .expect("dbus-send can be started");
+        String::from_utf8_lossy(&asked.stdout).contains("boolean false")
     }
 
     fn command(&self, program: &str) -> Command {
@@ -187,12 +203,32 @@ fn in_directory(mut command: Command, directory: &Path) -> Command {
 /// In the place of the program that shows gnome-keyring's dialogs: one that leaves a file behind.
 fn write_prompter(directory: &Path) {
     const NAME: &str = "org.gnome.keyring.SystemPrompter";
-    let services = directory.join("share/dbus-1/services");
+    let services = services(directory);
     fs::create_dir_all(&services).expect("a directory can be made in a new one");
     let service =
         format!("[D-BUS Service]\nName={NAME}\nExec=/usr/bin/touch {}\n", prompted(directory).display());
     fs::write(services.join(format!("{NAME}.service")), service)
         .expect("a file can be written in a new directory");
+}
+
+/// A bus that starts nothing by itself but the prompter. The host's own would start another gnome-keyring, a locked one,
+/// for whoever asks in the moment in which one takes over from the other.
+fn write_bus_configuration(directory: &Path) -> PathBuf {
+    let (listen, services) = (directory.join("run"), services(directory));
+    let configuration = format!(
+        "<busconfig>\n<type>session</type>\n<listen>unix:dir={}</listen>\n<servicedir>{}</servicedir>\n\
+         <policy context=\"default\">\n<allow send_destination=\"*\" eavesdrop=\"true\"/>\n\
+         <allow eavesdrop=\"true\"/>\n<allow own=\"*\"/>\n</policy>\n</busconfig>\n",
+        listen.display(),
+        services.display()
+    );
+    let file = directory.join("bus.conf");
+    fs::write(&file, configuration).expect("a file can be written in a new directory");
+    file
+}
+
+fn services(directory: &Path) -> PathBuf {
+    directory.join("share/dbus-1/services")
 }
 
 fn prompted(directory: &Path) -> PathBuf {
