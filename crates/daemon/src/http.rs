@@ -50,12 +50,11 @@ impl Http for Reqwest {
     /// requests fail, and say why.
     fn configure(&mut self, issuers: &BTreeMap<String, Arc<Issuer>>) {
         let mut before = std::mem::take(&mut self.clients);
-        let client = |issuer: &Arc<Issuer>| match before.remove(&issuer.name) {
+        let mut client = |issuer: &Arc<Issuer>| match before.remove(&issuer.name) {
             // What a CA file says may have changed under the same name.
             Some((old, client)) if old == *issuer && issuer.ca_file.is_none() => client,
             _ => client_for(issuer),
         };
-        let mut client = client;
         self.clients = issuers
             .values()
             .map(|issuer| (issuer.name.clone(), (Arc::clone(issuer), client(issuer))))

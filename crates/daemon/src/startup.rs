@@ -270,3 +270,21 @@ impl From<MissingVariable> for StartError {
         Self::Refused { message: missing.to_string(), hint: Some(hint.into()) }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_directory_gets_its_mode_whatever_the_umask_and_one_that_is_there_keeps_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        // The usual umask, and any stricter one, takes something off this.
+        let made = dir.path().join("above/made");
+        make_directory(&made, 0o777).unwrap();
+        assert_eq!(mode(&made), 0o777);
+
+        make_directory(&made, 0o700).unwrap();
+        assert_eq!(mode(&made), 0o777);
+    }
+}
