@@ -14,6 +14,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook_tokio::Signals;
 use tokenbroker_core::config::Config;
 use tokenbroker_core::engine::{Credential, Effect, Engine, Event, Granted, Refusal, WaiterId};
+use tokenbroker_core::narrowing::Narrowing;
 use tokenbroker_keystore::{Current, KeyStore};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
@@ -122,7 +123,10 @@ impl<H: Http> EventLoop<H> {
                 self.engine.handle(
                     now,
                     match want {
-                        Want::Current { min_ttl } => Event::Get { waiter, client, min_ttl, deadline },
+                        Want::Current { min_ttl } => {
+                            let narrowing = Narrowing::default();
+                            Event::Get { waiter, client, narrowing, min_ttl, deadline }
+                        }
                         Want::Renewal => Event::Renew { waiter, client, deadline },
                     },
                 );
@@ -176,6 +180,8 @@ impl<H: Http> EventLoop<H> {
                 }
             }
             Effect::Note(note) => log::note(&note),
+            Effect::LoadTokens => self.beside(async { Event::Restored(Vec::new()) }),
+            Effect::KeepTokens => {}
             Effect::Send { operation, issuer, request } => {
                 let span = tracing::debug_span!("exchange", issuer = issuer.name);
                 let exchange = self.http.execute(&issuer, request).instrument(span);
