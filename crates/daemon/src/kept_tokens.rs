@@ -25,6 +25,7 @@ use std::time::UNIX_EPOCH;
 
 use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 use rustix::io::Errno;
+use tokenbroker_core::engine::KeptToken;
 use tokenbroker_keystore::SealingKey;
 
 use self::contents::Contents;
@@ -48,21 +49,6 @@ const MAX_CONTENTS: usize = MAX_LENGTH - 1024;
 #[derive(Debug, Clone)]
 pub(crate) struct TokenFile {
     path: PathBuf,
-}
-
-/// A token that outlives the daemon.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct KeptToken {
-    pub(crate) client: tokenbroker_core::config::ClientName,
-    pub(crate) binding: String,
-    pub(crate) credential: String,
-    pub(crate) narrowing: tokenbroker_core::narrowing::Narrowing,
-    pub(crate) access_token: tokenbroker_oauth::AccessToken,
-    pub(crate) scope: Option<String>,
-    pub(crate) generation: u64,
-    pub(crate) expires: tokenbroker_core::time::Moment,
-    pub(crate) lifetime: std::time::Duration,
-    pub(crate) same_boot: bool,
 }
 
 /// Why there are no tokens from the file.
@@ -149,11 +135,11 @@ impl TokenFile {
         written.map(|()| left_out)
     }
 
-    /// Removes the file, unless it is a newer version's.
-    pub(crate) fn remove(&self) -> io::Result<()> {
+    /// Removes the file, unless it is a newer version's. Answers whether there was one.
+    pub(crate) fn remove(&self) -> io::Result<bool> {
         remove_if_there(&self.temporary())?;
         match self.newer() {
-            Some(_) => Ok(()),
+            Some(_) => Ok(false),
             None => remove_if_there(&self.path),
         }
     }
@@ -232,10 +218,11 @@ fn write_new(path: &Path, key: &SealingKey, contents: &Contents, now: &Reading) 
     Ok(())
 }
 
-fn remove_if_there(path: &Path) -> io::Result<()> {
+/// Whether it was there.
+fn remove_if_there(path: &Path) -> io::Result<bool> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        removed => removed.map(|()| true),
     }
 }
 

@@ -45,6 +45,10 @@ pub(crate) fn note(note: &Note) {
         Note::Discovered { issuer, endpoint } => {
             tracing::debug!(%issuer, endpoint, "the token endpoint was discovered");
         }
+        Note::Restored { tokens } => {
+            tracing::info!(tokens, "the tokens kept from before the restart are served");
+        }
+        Note::WallClockSet => tracing::info!("the wall clock was set; no lifetime depends on it"),
         _ => tracing::debug!(?note, "noted"),
     }
 }

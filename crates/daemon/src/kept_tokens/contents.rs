@@ -6,13 +6,14 @@ use bincode::enc::EncoderImpl;
 use bincode::enc::write::SizeWriter;
 use bincode::{Decode, Encode, config};
 use tokenbroker_core::config::ClientName;
+use tokenbroker_core::engine::KeptToken;
 use tokenbroker_core::narrowing::Narrowing;
 use tokenbroker_core::time::Moment;
 use tokenbroker_oauth::{AccessToken, Scope};
 use tokenbroker_secret::{Secret, SecretString};
 use zeroize::Zeroizing;
 
-use super::{KeptToken, MAX_LENGTH, Miss};
+use super::{MAX_LENGTH, Miss};
 use crate::clock::Reading;
 
 /// The limit is what keeps a claimed length from allocating more than a file can hold.
@@ -38,7 +39,6 @@ struct Token {
     narrowed_audience: Option<String>,
     access_token: SecretString,
     scope: Option<String>,
-    generation: u64,
     /// In nanoseconds since the same boot.
     expires: u64,
     /// In nanoseconds.
@@ -109,7 +109,6 @@ impl Token {
             narrowed_audience: token.narrowing.audience.clone(),
             access_token: token.access_token.secret().clone(),
             scope: token.scope.clone(),
-            generation: token.generation,
             expires: token.expires.as_nanos(),
             lifetime: nanos(token.lifetime),
         }
@@ -130,7 +129,6 @@ impl Token {
             narrowing,
             access_token: AccessToken::parse(self.access_token).ok()?,
             scope: self.scope,
-            generation: self.generation,
             expires,
             lifetime: Duration::from_nanos(self.lifetime),
             same_boot,
