@@ -29,8 +29,7 @@ impl TokenError {
     }
 
     pub(crate) fn new(kind: impl Into<TokenErrorKind>, response: &HttpResponse) -> Self {
-        let retry_after = response.retry_after.as_deref().and_then(RetryAfter::parse);
-        Self { kind: kind.into(), retry_after }
+        Self { kind: kind.into(), retry_after: RetryAfter::of(response) }
     }
 
     /// What to do about it.
