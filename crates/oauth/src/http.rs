@@ -79,8 +79,10 @@ impl HttpResponse {
 
     /// The JSON object in the body.
     pub(crate) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Unreadable> {
-        let wrong = |unreadable| if self.is_web_page() { Unreadable::WebPage } else { unreadable };
-        json::object(self.body.expose()).map_err(wrong)
+        json::object(self.body.expose()).map_err(|unreadable| match unreadable {
+            Unreadable::NotAnObject if self.is_web_page() => Unreadable::WebPage,
+            _ => unreadable,
+        })
     }
 
     fn is_web_page(&self) -> bool {
@@ -177,6 +179,17 @@ mod tests {
         assert!(response(Some("Text/HTML ; charset=utf-8")).is_web_page());
         assert!(!response(Some("application/json")).is_web_page());
         assert!(!response(None).is_web_page());
+    }
+
+    #[test]
+    fn s37_json_under_a_wrong_content_type_is_read_and_refused_as_json() {
+        let read = |body: &str| {
+            let content_type = Some("text/html".to_owned());
+            HttpResponse { content_type, ..HttpResponse::plain(200, body) }.json::<serde_json::Value>()
+        };
+        assert!(read("{}").is_ok());
+        assert_eq!(read(r#"{"a":1,"a":2}"#), Err(Unreadable::DuplicateKey));
+        assert_eq!(read("<html>"), Err(Unreadable::WebPage));
     }
 
     #[test]
