@@ -103,8 +103,7 @@ pub enum MetadataError {
 
 impl MetadataError {
     fn http(response: &HttpResponse) -> Self {
-        let retry_after = response.retry_after.as_deref().and_then(RetryAfter::parse);
-        Self::Http { status: response.status, retry_after }
+        Self::Http { status: response.status, retry_after: RetryAfter::of(response) }
     }
 
     /// Whether the other of the issuer's [`metadata_urls`](Issuer::metadata_urls) may hold what this one does not.
