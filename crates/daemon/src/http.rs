@@ -183,13 +183,13 @@ fn transport_failure(fault: Fault, host: &str) -> TransportFailure {
         Fault::Unsendable => return network("the client ID can't be put into a header".into()),
         Fault::TooLong => {
             let message = format!("the response of {host} is longer than {LONGEST_BODY} bytes");
-            return TransportFailure { kind: TransportKind::Malformed, message };
+            return TransportFailure { kind: TransportKind::Malformed, message, hint: None };
         }
         Fault::Reqwest(error) => error,
     };
     if error.is_timeout() {
         let message = format!("{host} did not answer in time");
-        return TransportFailure { kind: TransportKind::Timeout, message };
+        return TransportFailure { kind: TransportKind::Timeout, message, hint: None };
     }
     if let Some(problem) = tls_problem(&error) {
         return tls(format!("TLS with {host} failed: {problem}"));
@@ -199,11 +199,11 @@ fn transport_failure(fault: Fault, host: &str) -> TransportFailure {
 }
 
 fn network(message: String) -> TransportFailure {
-    TransportFailure { kind: TransportKind::Network, message }
+    TransportFailure { kind: TransportKind::Network, message, hint: None }
 }
 
 fn tls(message: String) -> TransportFailure {
-    TransportFailure { kind: TransportKind::Tls, message }
+    TransportFailure { kind: TransportKind::Tls, message, hint: None }
 }
 
 /// What rustls said, if it was rustls that gave up. It travels inside of I/O errors.

@@ -90,7 +90,8 @@ impl Server {
             Method::Get => self.metadata_requested(now, request),
             Method::Post => self.token_requested(now, request),
         };
-        let failure = |kind, message: &str| Err(TransportFailure { kind, message: message.into() });
+        let failure =
+            |kind, message: &str| Err(TransportFailure { kind, message: message.into(), hint: None });
         let response = match reply {
             Reply::Token(lifetime) => {
                 let number = self.requests.len();
