@@ -189,11 +189,11 @@ mod tests {
     #[test]
     fn s30_a_bomb_is_stopped_in_its_middle() {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
-        for _ in 0..256 {
+        for _ in 0..32 {
             encoder.write_all(&vec![0; LONGEST]).unwrap();
         }
         let bomb = encoder.finish().unwrap();
-        assert!(bomb.len() < LONGEST / 2, "{} bytes pass the limit of what comes in", bomb.len());
+        assert!(bomb.len() < LONGEST / 8, "{} bytes", bomb.len());
         let mut body = Body::of(&headers(&["gzip"])).unwrap();
         assert!(matches!(body.take(&bomb), Err(Fault::TooLong)));
         let Decoder::Gzip(decoder) = body.decoder else { panic!("it is gzip") };
