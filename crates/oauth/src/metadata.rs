@@ -68,7 +68,7 @@ fn check_issuer(named: Option<&str>, expected: &Issuer) -> Result<(), MetadataEr
 #[non_exhaustive]
 pub enum MetadataError {
     /// There is nothing at this URL.
-    #[error("the issuer publishes no metadata there (HTTP {status})")]
+    #[error("{}", not_found(*status))]
     NotFound {
         /// The status code.
         status: u16,
@@ -99,6 +99,13 @@ pub enum MetadataError {
     /// The token endpoint it names is not one to send credentials to.
     #[error("the metadata names a token endpoint that can't be used: {0}")]
     Endpoint(UrlError),
+}
+
+fn not_found(status: u16) -> String {
+    match status {
+        300..=399 => format!("there is a redirect (HTTP {status}), and redirects are not followed"),
+        _ => format!("the issuer publishes no metadata there (HTTP {status})"),
+    }
 }
 
 impl MetadataError {
