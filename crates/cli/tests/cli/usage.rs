@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use tokenbroker_client::protocol::{Response, State, Status, StatusPage};
+use tokenbroker_client::protocol::{Outcomes, Response, State, Status, StatusPage};
 
 use crate::fake::{FakeDaemon, cli};
 
@@ -70,13 +70,20 @@ fn a_reader_who_has_left_is_no_error() {
         issuer: "pp".into(),
         state: State::Pending,
         renewing: false,
+        queued: false,
         expires_in_ms: None,
         renew_in_ms: None,
         generation: 0,
         token_requests: 0,
+        outcomes: Outcomes::default(),
         gets: 0,
+        gets_from_cache: 0,
+        waiting: 0,
+        narrowed: 0,
         last_error: None,
         credential: None,
+        clock_offset: None,
+        explanation: Vec::new(),
     });
     let page = StatusPage { clients: clients.collect(), more: false, notes: Vec::new() };
     let daemon = FakeDaemon::with(Response::Status(page));
