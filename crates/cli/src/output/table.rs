@@ -45,10 +45,8 @@ pub(crate) fn status(clients: &[Status], notes: &[String]) -> String {
         .iter()
         .filter_map(|client| client.last_error.as_ref().map(|error| last_error(&client.client, error)))
         .collect();
-    let explanations: Vec<String> = explained
-        .iter()
-        .flat_map(|client| client.explanation.iter().cloned().chain(words::metering(client)))
-        .collect();
+    let explanations: Vec<String> =
+        explained.iter().flat_map(|client| client.explanation.iter().cloned()).collect();
     sections(lines(&table), &[&explanations, &errors, notes])
 }
 
@@ -234,8 +232,6 @@ signtext  pp      degraded  in 15 min 15 s  in 12 s          11        12  30412
 
 The last renewal failed.
 It is tried again in 12 s.
-12 token requests since the start: 11 issued, 1 transient failure.
-30,412 gets, 30,401 of them from the cache: 30,401 token requests avoided.
 
 a note
 "

@@ -1,7 +1,7 @@
 //! The names and words of the wire's values, for programs and for people.
 
 use time::{Duration, OffsetDateTime};
-use tokenbroker_client::protocol::{Credential, CredentialKind, KeyAlgorithm, State, Status, Store};
+use tokenbroker_client::protocol::{Credential, CredentialKind, KeyAlgorithm, State, Store};
 
 /// What a value is called that only a newer daemon knows.
 const UNKNOWN: &str = "unknown";
@@ -55,58 +55,6 @@ pub(crate) fn credential(credential: &Credential) -> String {
     format!("{words} in {}, version {}", store(credential.store), credential.version)
 }
 
-/// What a client has cost and saved: sentences.
-pub(crate) fn metering(client: &Status) -> [String; 2] {
-    let outcomes = client.outcomes;
-    let mut parts: Vec<String> = [
-        (outcomes.issued, "issued", "issued"),
-        (outcomes.transient, "transient failure", "transient failures"),
-        (outcomes.credential, "refusal of the credential", "refusals of the credential"),
-        (outcomes.request, "refusal of the request", "refusals of the request"),
-    ]
-    .into_iter()
-    .filter(|(number, ..)| *number > 0)
-    .map(|(number, one, many)| counted(number, one, many))
-    .collect();
-    if client.renewing {
-        parts.push("1 under way".to_owned());
-    }
-    let requests = counted(client.token_requests, "token request", "token requests");
-    let parts = if parts.is_empty() { String::new() } else { format!(": {}", parts.join(", ")) };
-    let (gets, avoided) = (counted(client.gets, "get", "gets"), client.gets_from_cache);
-    let cached = match avoided {
-        0 => "none of them from the cache".to_owned(),
-        _ => {
-            let requests = counted(avoided, "token request", "token requests");
-            format!("{} of them from the cache: {requests} avoided", grouped(avoided))
-        }
-    };
-    let gets = if client.gets == 0 { gets } else { format!("{gets}, {cached}") };
-    [format!("{requests} since the start{parts}."), format!("{gets}.")]
-}
-
-/// A number of things: `No gets`, `1 get`, `30,412 gets`.
-fn counted(number: u64, one: &str, many: &str) -> String {
-    match number {
-        0 => format!("No {many}"),
-        1 => format!("1 {one}"),
-        _ => format!("{} {many}", grouped(number)),
-    }
-}
-
-/// A number with a comma before each three digits.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// A time as RFC 3339 has it: UTC, to the second, ending in Z.
 pub(crate) fn rfc3339(unix_seconds: u64) -> String {
     let seconds = i64::try_from(unix_seconds).unwrap_or(i64::MAX);
@@ -124,58 +72,7 @@ pub(crate) fn rfc3339(unix_seconds: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tokenbroker_client::protocol::Outcomes;
-
     use super::*;
-
-    #[test]
-    fn numbers_are_grouped_by_threes() {
-        assert_eq!(
-            [0, 999, 1_000, 30_412, 1_234_567].map(grouped),
-            ["0", "999", "1,000", "30,412", "1,234,567"]
-        );
-        assert_eq!(grouped(u64::MAX), "18,446,744,073,709,551,615");
-    }
-
-    #[test]
-    fn what_a_client_cost_and_saved_is_said_in_sentences() {
-        let mut client = Status {
-            client: "signtext".into(),
-            issuer: "pp".into(),
-            state: State::Warm,
-            renewing: false,
-            queued: false,
-            expires_in_ms: None,
-            renew_in_ms: None,
-            generation: 0,
-            token_requests: 0,
-            outcomes: Outcomes::default(),
-            gets: 0,
-            gets_from_cache: 0,
-            waiting: 0,
-            narrowed: 0,
-            last_error: None,
-            credential: None,
-            clock_offset: None,
-            explanation: Vec::new(),
-        };
-        assert_eq!(metering(&client), ["No token requests since the start.", "No gets."]);
-        (client.token_requests, client.renewing, client.gets) = (1, true, 1);
-        assert_eq!(
-            metering(&client),
-            ["1 token request since the start: 1 under way.", "1 get, none of them from the cache."]
-        );
-        client.outcomes = Outcomes { issued: 2, transient: 1, credential: 3, request: 4 };
-        (client.token_requests, client.gets, client.gets_from_cache) = (11, 2, 1);
-        assert_eq!(
-            metering(&client),
-            [
-                "11 token requests since the start: 2 issued, 1 transient failure, 3 refusals of the credential, \
-                 4 refusals of the request, 1 under way.",
-                "2 gets, 1 of them from the cache: 1 token request avoided.",
-            ]
-        );
-    }
 
     #[test]
     fn times_are_utc_to_the_second() {

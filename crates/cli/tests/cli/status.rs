@@ -148,8 +148,6 @@ mail    pp      unavailable  -        in 30 s           3         4     5  secre
 
 No token: the server refuses connections.
 Next try in 12 s.
-4 token requests since the start: 3 issued, 1 transient failure.
-5 gets, 2 of them from the cache: 2 token requests avoided.
 "
     );
     let json = daemon.cli(&["status", "mail", "--json"]).run().stdout;
