@@ -7,6 +7,7 @@
 
 pub mod config;
 pub mod engine;
+pub mod mutation;
 pub mod narrowing;
 pub mod policy;
 pub mod slots;

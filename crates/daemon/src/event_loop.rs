@@ -188,6 +188,8 @@ impl<H: Http> EventLoop<H> {
                 }
             }
             Effect::Note(note) => log::note(&note),
+            Effect::LoadTokens => self.beside(async { Event::Restored(Vec::new()) }),
+            Effect::KeepTokens => {}
             Effect::Send { operation, issuer, request } => {
                 let span = tracing::debug_span!("exchange", issuer = issuer.name);
                 let exchange = self.http.execute(&issuer, request).instrument(span);

@@ -101,7 +101,7 @@ impl Config {
 }
 
 /// `[daemon]`: where the daemon lives and who administers it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Daemon {
     /// The socket's path; absolute. `None`: the place of the mode, system or user.
     pub socket: Option<PathBuf>,
@@ -109,6 +109,14 @@ pub struct Daemon {
     pub state_dir: Option<PathBuf>,
     /// Administrators besides root and the daemon's own user.
     pub admin: Vec<Rule>,
+    /// Whether tokens survive a restart, encrypted in the state directory.
+    pub keep_tokens: bool,
+}
+
+impl Default for Daemon {
+    fn default() -> Self {
+        Self { socket: None, state_dir: None, admin: Vec::new(), keep_tokens: true }
+    }
 }
 
 /// `[keystore]`: where credentials rest.

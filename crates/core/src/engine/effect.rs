@@ -45,6 +45,11 @@ pub enum Effect {
         /// What to send.
         request: HttpRequest,
     },
+    /// Read the tokens that an earlier daemon kept; [`Event::Restored`](super::Event::Restored) answers.
+    LoadTokens,
+    /// Keep the tokens of [`Engine::tokens_to_keep`](super::Engine::tokens_to_keep) in the place of those kept before;
+    /// without any, keep nothing.
+    KeepTokens,
     /// Answer a caller; each is answered once.
     Answer {
         /// Whom.
@@ -133,6 +138,38 @@ pub enum Note {
         /// When it is asked again, from now.
         next_try_in: Duration,
     },
+    /// Tokens of an earlier daemon are served.
+    Restored {
+        /// How many.
+        tokens: usize,
+    },
+    /// Callers said that a resource refused an unexpired token.
+    Rejected {
+        /// Whose.
+        client: ClientName,
+        /// Which.
+        generation: u64,
+        /// When a new one is asked for, from now.
+        next_try_in: Duration,
+    },
+    /// The server answered with the token that it had issued before.
+    Reissued {
+        /// Whose.
+        client: ClientName,
+        /// How long it still lives.
+        expires_in: Duration,
+        /// When it is asked again, from now.
+        next_try_in: Duration,
+    },
+    /// A server's clock and ours are apart; assertions go by the server's from now on.
+    ClockOff {
+        /// The issuer's name.
+        issuer: Arc<str>,
+        /// By how much the server's is ahead, in seconds.
+        seconds: i64,
+    },
+    /// Somebody set the wall clock.
+    WallClockSet,
     /// Where an issuer's token endpoint is.
     Discovered {
         /// The issuer's name.

@@ -63,6 +63,11 @@ impl Failure {
         self.class != Class::Transient
     }
 
+    /// Whether it says something about the client's credential, and so concerns all the client's token keys.
+    pub(super) fn is_of_credential(&self) -> bool {
+        self.class == Class::Credential
+    }
+
     /// Whether the words are the key store's, which may name its places and other clients.
     pub fn is_of_key_store(&self) -> bool {
         self.code == KEY_STORE
@@ -161,12 +166,13 @@ impl From<KeyStoreFailure> for Failure {
 }
 
 impl Issued {
-    pub(super) fn new(reply: TokenResponse, requested_at: Moment) -> Self {
+    pub(super) fn new(reply: TokenResponse, version: String, requested_at: Moment) -> Self {
         Self {
             access_token: reply.access_token,
             lifetime: reply.lifetime,
             scope: reply.scope,
             narrowed: reply.narrowed,
+            version,
             requested_at,
         }
     }

@@ -29,6 +29,7 @@ fn every_key_is_taken() {
         socket = "/run/tokenbroker/broker.sock"
         state_dir = "/var/lib/tokenbroker"
         admin = [{ group = "wheel" }]
+        keep_tokens = false
 
         [keystore]
         store = "encrypted-file"
@@ -73,6 +74,7 @@ fn every_key_is_taken() {
             socket: Some("/run/tokenbroker/broker.sock".into()),
             state_dir: Some("/var/lib/tokenbroker".into()),
             admin: vec![Rule { user: None, group: name("wheel") }],
+            keep_tokens: false,
         }
     );
     assert_eq!(
@@ -127,7 +129,7 @@ fn every_key_is_taken() {
 fn what_is_left_open_has_defaults() {
     let client = "[clients.c]\nissuer = \"as\"\nclient_id = \"c\"\nauth = \"client_secret_post\"\n";
     let config = parse_text(&format!("{ISSUER}{client}")).unwrap();
-    assert_eq!(config.daemon, Daemon { socket: None, state_dir: None, admin: vec![] });
+    assert_eq!(config.daemon, Daemon { socket: None, state_dir: None, admin: vec![], keep_tokens: true });
     assert_eq!(config.keystore, KeyStore { store: StoreChoice::Auto, key_file: None });
 
     let issuer = &config.issuers["as"];

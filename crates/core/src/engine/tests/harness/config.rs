@@ -9,6 +9,7 @@ use super::{minutes, seconds};
 use crate::config::{
     AssertionAudience, AuthMethod, Client, ClientName, Config, Daemon, EndpointSource, Issuer, KeyStore,
 };
+use crate::narrowing::Narrowing;
 
 pub(in crate::engine::tests) fn name(client: &str) -> ClientName {
     ClientName::new(client).unwrap()
@@ -67,4 +68,9 @@ pub(in crate::engine::tests) fn config(clients: impl IntoIterator<Item = Client>
     let issuers =
         clients.values().map(|client| (client.issuer.name.clone(), Arc::clone(&client.issuer))).collect();
     Config { daemon: Daemon::default(), keystore: KeyStore::default(), issuers, clients }
+}
+
+/// A part of a client's scope.
+pub(in crate::engine::tests) fn narrowing(scope: &str) -> Narrowing {
+    Narrowing { scope: Some(Scope::parse(scope).unwrap()), ..Narrowing::default() }
 }
