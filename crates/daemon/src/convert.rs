@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 use tokenbroker_core::config::ClientName;
-use tokenbroker_core::engine::{self, ClientStatus, Granted, Reason, Refusal, State};
+use tokenbroker_core::engine::{self, Granted, Reason, Refusal, State};
+use tokenbroker_core::narrowing::NarrowingError;
 use tokenbroker_core::time::Moment;
 use tokenbroker_keystore as keystore;
 use tokenbroker_oauth as oauth;
 use tokenbroker_protocol as wire;
 
 use crate::clock;
+use crate::shared::Report;
 
 /// A token as the caller gets it.
 pub(crate) fn token(id: u32, granted: &Granted, now: Moment) -> wire::TokenReply<'_> {
@@ -54,10 +56,16 @@ pub(crate) fn refusal(refusal: Refusal, administrator: bool, now: Moment) -> wir
 
 /// A client's state, with the store that its credential is in.
 pub(crate) fn status(
-    status: ClientStatus,
+    report: Report,
     store: Option<keystore::StoreKind>,
     administrator: bool,
 ) -> wire::Status {
+    let Report { status, explanation } = report;
+    let untold = status.last_failure.as_ref().filter(|failure| failure.is_of_key_store() && !administrator);
+    let explanation = bounded(explanation.into_iter().map(|line| match untold {
+        Some(failure) => without_key_store(line, failure),
+        None => line,
+    }));
     let next_try_in_ms = status.next_try_in.map(milliseconds);
     wire::Status {
         client: status.client.to_string(),
@@ -70,11 +78,16 @@ pub(crate) fn status(
             State::Blocked => wire::State::Blocked,
         },
         renewing: status.renewing,
+        queued: status.queued,
         expires_in_ms: status.expires_in.map(milliseconds),
         renew_in_ms: status.renew_in.map(milliseconds),
         generation: status.generation,
         token_requests: status.token_requests,
+        outcomes: outcomes(status.outcomes),
         gets: status.gets,
+        gets_from_cache: status.gets_from_cache,
+        waiting: whole(status.waiting),
+        narrowed: whole(status.narrowed),
         last_error: status.last_failure.map(|failure| wire::LastError {
             code: failure.code.into(),
             message: match failure.is_of_key_store() && !administrator {
@@ -91,7 +104,34 @@ pub(crate) fn status(
             },
             version: credential.version,
         }),
+        clock_offset: status.clock_offset,
+        explanation,
     }
+}
+
+fn outcomes(outcomes: engine::Outcomes) -> wire::Outcomes {
+    let engine::Outcomes { issued, transient, credential, request } = outcomes;
+    wire::Outcomes { issued, transient, credential, request }
+}
+
+/// Words about a client without what the key store said, for those who may not read that.
+fn without_key_store(line: String, failure: &engine::Failure) -> String {
+    let line = line.replace(&failure.message, KEY_STORE);
+    match &failure.hint {
+        Some(hint) => line.replace(hint, ASK),
+        None => line,
+    }
+}
+
+/// As many of the lines as one message carries.
+fn bounded(lines: impl Iterator<Item = String>) -> Vec<String> {
+    let mut left = wire::MAX_EXPLANATION;
+    let fits = |line: &String| {
+        let fits = line.len() <= left;
+        left = left.saturating_sub(line.len());
+        fits
+    };
+    lines.take_while(fits).collect()
 }
 
 /// A stored credential as the administrator reads it.
@@ -129,6 +169,20 @@ pub(crate) fn public_key(key: keystore::PublicKey) -> wire::PublicKey {
         algorithm: algorithm_of_stored(key.algorithm),
         pem: key.pem,
         jwk: key.jwk,
+    }
+}
+
+fn whole(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// Why less than what is configured can't be had, as the caller reads it.
+pub(crate) fn not_permitted(error: &NarrowingError) -> wire::Failure {
+    wire::Failure {
+        code: wire::FailureCode::InvalidRequest,
+        message: error.to_string(),
+        hint: Some(error.hint()),
+        next_try_in_ms: None,
     }
 }
 

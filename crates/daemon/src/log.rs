@@ -42,6 +42,31 @@ pub(crate) fn note(note: &Note) {
             let (hint, next_try_in) = (failure.hint.as_deref(), seconds(*next_try_in));
             tracing::error!(hint, next_try_in, "the key store can't be asked: {}", failure.message);
         }
+        Note::Restored { tokens } => {
+            tracing::info!(tokens, "tokens that outlived the restart are served");
+        }
+        Note::Rejected { client, generation, next_try_in } => {
+            let next_try_in = seconds(*next_try_in);
+            tracing::warn!(
+                %client, generation, next_try_in,
+                "a caller says that a resource refused the token; it is replaced, and served until then"
+            );
+        }
+        Note::Reissued { client, expires_in, next_try_in } => {
+            let (expires_in, next_try_in) = (seconds(*expires_in), seconds(*next_try_in));
+            tracing::warn!(
+                %client, expires_in, next_try_in,
+                "the authorization server answered with the token that it had issued before"
+            );
+        }
+        Note::ClockOff { issuer, seconds } => {
+            tracing::warn!(
+                %issuer, seconds,
+                "the clocks of the authorization server and of this host are apart (positive: the server's is ahead); \
+                 assertions are dated by the server's"
+            );
+        }
+        Note::WallClockSet => tracing::info!("the wall clock was set; lifetimes don't depend on it"),
         Note::Discovered { issuer, endpoint } => {
             tracing::debug!(%issuer, endpoint, "the token endpoint was discovered");
         }
