@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::harness::*;
 use crate::config::{Config, Daemon};
-use crate::engine::{Note, State};
+use crate::engine::{Event, Note, State};
 use tokenbroker_oauth::Scope;
 
 fn two_clients() -> Config {
@@ -137,6 +137,22 @@ fn a_file_that_can_not_be_read_in_time_delays_nothing_for_long() {
     world.store.latency = seconds(10);
     world.run(seconds(40));
     assert_eq!(world.state("a"), State::Warm);
+}
+
+#[test]
+fn s52_what_was_kept_stays_while_the_key_store_is_locked() {
+    let mut world = warm();
+    world.store.is_unavailable = true;
+    world.restart(&two_clients());
+    world.happens(Event::WallClockSet);
+    world.reload(&config([client("a", &issuer().into())]));
+    world.remove_credentials("b");
+    world.run(minutes(2));
+    assert_eq!(world.kept.len(), 3);
+    world.store.is_unavailable = false;
+    world.run(minutes(2));
+    assert_eq!(world.status("a").generation, 1);
+    assert_eq!(world.kept.len(), 2, "those of the client that is left");
 }
 
 #[test]
