@@ -188,15 +188,7 @@ fn make(issuer: &Issuer, before: Option<Vec<Certificate>>) -> Result<Made, Trans
             }
         }
     };
-    let mut builder = ClientBuilder::new()
-        .redirect(Policy::none())
-        .referer(false)
-        .dns_resolver(Resolver::new(issuer))
-        // Some of the time is left for an answer. Several addresses share it, so that each has its turn.
-        .connect_timeout(issuer.timeout * 3 / 4)
-        .pool_idle_timeout(LONGEST_IDLE)
-        .user_agent(concat!("tokenbroker/", env!("CARGO_PKG_VERSION")))
-        .no_proxy();
+    let mut builder = builder(issuer, Resolver::new(issuer));
     let mut called = None;
     if let Some(via) = via {
         builder = builder.proxy(via.proxy);
@@ -217,6 +209,18 @@ fn make(issuer: &Issuer, before: Option<Vec<Certificate>>) -> Result<Made, Trans
     Ok(Made { client, proxy: called, certificates, complaint })
 }
 
+fn builder(issuer: &Issuer, resolver: Resolver) -> ClientBuilder {
+    ClientBuilder::new()
+        .redirect(Policy::none())
+        .referer(false)
+        .no_proxy()
+        .dns_resolver(resolver)
+        // Some of the time is left for an answer. The addresses of a name share it, so that each has its turn.
+        .connect_timeout(issuer.timeout * 3 / 4)
+        .pool_idle_timeout(LONGEST_IDLE)
+        .user_agent(concat!("tokenbroker/", env!("CARGO_PKG_VERSION")))
+}
+
 fn is_plain_http(issuer: &Issuer) -> bool {
     let url = match &issuer.endpoint {
         EndpointSource::Discover(identifier) => identifier.as_str(),
@@ -227,7 +231,13 @@ fn is_plain_http(issuer: &Issuer) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::issuer;
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::thread;
+
+    use reqwest::dns::Name;
+
+    use super::super::resolver::LookUp;
+    use super::super::tests::{Server, issuer};
     use super::*;
 
     fn at(seconds: u64) -> Moment {
@@ -285,5 +295,42 @@ mod tests {
         IS_BROKEN.store(false, Ordering::Relaxed);
         connections.client(at(600)).await.unwrap();
         assert_eq!(connections.held.lock().await.complaint, None);
+    }
+
+    #[tokio::test]
+    async fn s43_a_request_that_took_too_long_makes_the_connections_suspect() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = Server::at(silent.local_addr().unwrap());
+        let connections = Connections::new(server.issuer("timeout = \"200ms\""));
+        super::super::exchange(&connections, server.request(), at(0)).await.unwrap_err();
+        connections.client(at(1)).await.unwrap();
+        assert_eq!(since(&connections).await, Some(at(1)));
+    }
+
+    /// The kernel drops what would make the queue of a listener longer.
+    #[tokio::test]
+    async fn s43_an_address_that_takes_no_connection_does_not_stand_in_the_way_of_the_next_one() {
+        let server = Server::start();
+        let dead = SocketAddr::new([127, 0, 0, 2].into(), server.address.port());
+        let listener = TcpListener::bind(dead).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        for _ in 0..8 {
+            thread::spawn(move || {
+                TcpStream::connect_timeout(&dead, Duration::from_secs(5)).map(|_| thread::park())
+            });
+        }
+        while TcpStream::connect_timeout(&dead, Duration::from_millis(100)).is_ok() {}
+
+        let look_up: fn(Name) -> LookUp = |_| {
+            let addresses =
+                [[127, 0, 0, 2], [127, 0, 0, 1]].map(|address| SocketAddr::new(address.into(), 0));
+            Box::pin(async move { Ok(addresses.to_vec()) })
+        };
+        let issuer = server.issuer("timeout = \"2s\"");
+        let client =
+            builder(&issuer, Resolver::looking_up(look_up, &issuer)).tls_certs_only([]).build().unwrap();
+        let url = format!("http://as.example:{}/token", dead.port());
+        let response = tokio::time::timeout(issuer.timeout, client.post(url).send()).await.unwrap();
+        assert_eq!(response.unwrap().status(), 200);
     }
 }
