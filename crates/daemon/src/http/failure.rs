@@ -185,6 +185,13 @@ fn words_for(problem: &rustls::Error) -> String {
         rustls::Error::InvalidCertificate(
             CertificateError::UnknownIssuer | CertificateError::BadSignature,
         ) => "its certificate is not from a CA that is trusted here".into(),
+        // Its type is of a library below. OpenSSL makes self-signed certificates so.
+        rustls::Error::InvalidCertificate(CertificateError::Other(other))
+            if other.to_string().contains("CaUsedAsEndEntity") =>
+        {
+            "its certificate is that of a CA, as self-signed ones often are; a server needs one of its own"
+                .into()
+        }
         other => other.to_string(),
     }
 }
