@@ -24,6 +24,7 @@ use crate::clock;
 use crate::configuration::{Files, Refused};
 use crate::event_loop::EventLoop;
 use crate::http::Reqwest;
+use crate::kept_tokens::TokenFile;
 use crate::key_store::KeyStoreThread;
 use crate::places::{MissingVariable, Places};
 use crate::sessions;
@@ -84,6 +85,7 @@ pub(crate) fn start(options: &Options) -> Result<Daemon, StartError> {
         message: with_source(&error),
         hint: Some("stop the other one, or give this one a state_dir and socket of its own".into()),
     })?;
+    let token_file = TokenFile::new(&state_dir);
     let key_store = open_key_store(&config, &places, state_dir)?;
 
     let event_loop_runtime = EventLoopRuntime::new().map_err(StartError::io("a runtime can't be made"))?;
@@ -104,7 +106,7 @@ pub(crate) fn start(options: &Options) -> Result<Daemon, StartError> {
         let signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM]);
         let signals = signals.map_err(StartError::io("signals can't be received"))?;
         let event_loop =
-            EventLoop::new(engine, Reqwest::default(), Arc::clone(&shared), asks, files, own_uid);
+            EventLoop::new(engine, Reqwest::default(), Arc::clone(&shared), asks, files, token_file, own_uid);
         (event_loop.map_err(StartError::io("the event loop can't be set up"))?, signals)
     };
     let event_loop = resolve_names(&event_loop_runtime, event_loop, &shared, own_uid);

@@ -281,6 +281,15 @@ impl Engine {
         }
     }
 
+    /// Another part of the lifetime is to pass before the renewal.
+    pub(super) fn plan_renewal_again(&mut self, now: Now, handle: u64) {
+        let Some(token) = self.tokens.get(&handle).filter(|token| token.is_idle()) else { return };
+        let Some(held) = token.servable(now.boot).filter(|_| token.not_before <= now.boot) else { return };
+        let interval = renewal_interval(held.lifetime, token.config.renew_at, &mut self.random);
+        let age = held.lifetime.saturating_sub(now.boot.until(held.expires));
+        self.set_due(handle, Some(now.boot.after(interval.saturating_sub(age))));
+    }
+
     /// The credential is gone, and what was got with it goes too.
     pub(super) fn credential_gone(&mut self, now: Now, handle: u64) {
         self.abandon_attempt(now, handle);
