@@ -87,6 +87,7 @@ impl Engine {
         let due = token.due.map_or(at, |due| due.min(at));
         self.effects.push_back(Effect::Note(Note::Rejected {
             client: token.client.clone(),
+            narrowing: token.narrowing.clone(),
             generation,
             next_try_in: now.boot.until(due),
         }));
