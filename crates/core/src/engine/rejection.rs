@@ -27,6 +27,11 @@ pub(super) struct Rejections {
 }
 
 impl Rejections {
+    /// Whether a caller said that this generation is refused.
+    pub(super) fn is_about(&self, generation: u64) -> bool {
+        self.generation == generation
+    }
+
     /// A new token replaces the one of this generation. If nobody had refused that, the bad days are over.
     pub(super) fn replaced(&mut self, generation: u64) {
         if self.generation < generation {

@@ -34,7 +34,8 @@ fn a_warm_client_says_what_it_has_and_when_it_is_renewed() {
     let (gets, cached) = (&status["gets"], status["gets_from_cache"].as_u64().unwrap());
     assert_eq!(*gets, 10);
     assert!((9..=10).contains(&cached), "{status}");
-    assert_says(&status, &["1 token request", &format!("{cached}")]);
+    assert_says(&status, &["1 token request, of which 1 got a token; 10 tokens given to callers"]);
+    assert_says(&status, &[&format!("{cached} of them from the cache: {cached} token requests avoided.")]);
 
     let table = site.cli(&["status", "app"], "");
     assert!(table.starts_with("CLIENT"), "{table}");
@@ -66,6 +67,33 @@ fn s21_a_failed_renewal_says_what_failed_what_is_served_and_when_it_is_tried_aga
     assert!(status["outcomes"]["transient"].as_u64().unwrap() >= 1, "{status}");
     let status = site.status_when(|status| !status["renewing"].as_bool().unwrap());
     assert_says(&status, &["It is tried again "]);
+}
+
+#[test]
+fn s46_a_token_that_a_resource_refused_is_said_to_be_that() {
+    let site = Site::new("");
+    let broker = site.broker();
+    let second = broker.rejected(&broker.token("app").unwrap()).unwrap();
+    broker.rejected(&second).unwrap_err();
+    let status = site.install.status("app");
+    assert_says(&status, &["A caller said that a resource refused this token", "It is renewed in 5"]);
+    assert!(site.daemon.log().contains("a caller says that a resource refused the token"));
+}
+
+#[test]
+fn a_part_that_can_not_be_had_is_named_in_the_explanation_and_in_the_log() {
+    let site = Site::new(crate::FULL);
+    site.server.set_fault(Fault::Refuse("invalid_scope"));
+    site.refused(&["--scope", "sign"], 6, &[]);
+    let status = site.install.status("app");
+    assert_says(
+        &status,
+        &["It has a token, ", "There is no token for scope \"sign\" (invalid_scope); it is tried"],
+    );
+    let log = site.daemon.log();
+    let named =
+        |line: &str| line.contains("ERROR no token: ") && line.contains("narrowing=\"scope \\\"sign\\\"\"");
+    assert!(log.lines().any(named), "{log}");
 }
 
 #[test]
