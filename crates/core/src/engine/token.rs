@@ -187,6 +187,7 @@ impl Engine {
         token.cell.publish(Some(published));
         self.effects.push_back(Effect::Note(Note::Issued {
             client: token.client.clone(),
+            narrowing: token.narrowing.clone(),
             generation: token.generation,
             lifetime,
             assumed: issued.lifetime.is_none(),
@@ -223,6 +224,7 @@ impl Engine {
         token.not_before = now.boot.after(next_try_in);
         self.effects.push_back(Effect::Note(Note::Reissued {
             client: token.client.clone(),
+            narrowing: token.narrowing.clone(),
             expires_in,
             next_try_in,
         }));
@@ -259,6 +261,7 @@ impl Engine {
         token.not_before = now.boot.after(wait);
         self.effects.push_back(Effect::Note(Note::Failed {
             client: token.client.clone(),
+            narrowing: token.narrowing.clone(),
             failure,
             next_try_in: wait,
             still_served: token.servable(now.boot).is_some(),
