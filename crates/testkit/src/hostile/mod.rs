@@ -296,7 +296,7 @@ mod tests {
         for _ in 0..2 {
             stream.write_all(b"GET /nowhere HTTP/1.1\r\n\r\n").unwrap();
             let expected = b"HTTP/1.1 404 Whatever\r\nContent-Length: 0\r\n\r\n";
-            let mut answer = [0; 45];
+            let mut answer = [0; 44];
             stream.read_exact(&mut answer).unwrap();
             assert_eq!(&answer, expected);
         }
