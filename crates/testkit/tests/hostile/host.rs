@@ -204,7 +204,8 @@ pub(crate) fn all_fail(cases: &[Case], issuer_keys: &str) -> (HostileServer, Hos
             "{}: {status}",
             case.name
         );
-        host.refused(case.name, case.exit_code, &["error: ", case.words, "; next try "]);
+        host.refused(case.name, case.exit_code, &["error: ", case.words]);
+        assert!(status["renewing"] == true || status["last_error"]["next_try_in"].is_u64(), "{status}");
         assert!(server.requests(&format!("/{}", case.name)) > 0, "{} was not asked", case.name);
     }
     (server, host)

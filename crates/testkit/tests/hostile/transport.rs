@@ -115,7 +115,7 @@ fn s25_a_port_that_is_closed_deaf_mute_or_resets_is_tried_again() {
     for (name, _, code, words) in &servers {
         let status = host.failed(name, code);
         assert_eq!(status["state"], "unavailable", "{status}");
-        host.refused(name, 5, &["error: ", words, "; next try "]);
+        host.refused(name, 5, &["error: ", words]);
     }
     assert!(resets.connections() <= 12, "{} connections", resets.connections());
     host.leaks_nothing();
@@ -179,9 +179,6 @@ fn s30_a_gzip_bomb_is_stopped() {
     let packed = ["Content-Type: application/json", "Content-Encoding: gzip"];
     let twice = ["Content-Type: application/json", "Content-Encoding: gzip, gzip"];
     assert!(bomb(4 * MEBIBYTE).len() < 30_000);
-    let cases =
-        transient("malformed", "127.0.0.1", [("bomb", Script::reply(200, &packed, bomb(4 * MEBIBYTE)))]);
-    drop(cases);
     let server = HostileServer::start();
     server.at("/bomb", Script::reply(200, &packed, bomb(4 * MEBIBYTE)));
     server.at("/larger", Script::reply(200, &packed, bomb(200 * MEBIBYTE)));
@@ -192,7 +189,7 @@ fn s30_a_gzip_bomb_is_stopped() {
     for name in ["bomb", "larger", "twice"] {
         let status = host.failed(name, "malformed");
         assert_eq!(status["state"], "unavailable", "{status}");
-        host.refused(name, 5, &["error: ", "; next try "]);
+        host.refused(name, 5, &["error: "]);
     }
     let peak = host.peak_memory();
     assert!(peak < 100 * MEBIBYTE as u64, "{} MiB", peak / MEBIBYTE as u64);
@@ -206,7 +203,7 @@ fn s30_headers_without_end_are_not_read_on() {
         ("header-lines", Script::new().write("HTTP/1.1 200 OK\r\n").endless(format!("X-Y: {CANARY}\r\n"))),
         ("one-header", Script::new().write("HTTP/1.1 200 OK\r\nX-Y: ").endless(CANARY)),
         ("status-line", Script::new().write("HTTP/1.1 200 ").endless(CANARY)),
-        ("interim-answers", Script::new().endless("HTTP/1.1 100 Continue\r\n\r\n")),
+        ("interim-answers", Script::new().write("HTTP/1.1 100 Continue\r\n\r\n".repeat(20_000)).hang()),
     ];
     for (name, script) in &floods {
         server.at(&format!("/{name}"), script.clone());
@@ -215,12 +212,10 @@ fn s30_headers_without_end_are_not_read_on() {
     let statuses = host.statuses_once(|status| !status["last_error"].is_null());
     for (name, _) in &floods {
         assert_eq!(statuses[*name]["state"], "unavailable", "{}", statuses[*name]);
-        host.refused(name, 5, &["error: ", "127.0.0.1", "; next try "]);
-        if *name != "interim-answers" {
-            let (written, requests) =
-                (server.written(&format!("/{name}")), server.requests(&format!("/{name}")));
-            assert!(written / requests as u64 <= IN_SOCKETS, "{name}: {written} bytes in {requests} answers");
-        }
+        host.refused(name, 5, &["error: ", "127.0.0.1"]);
+        let path = format!("/{name}");
+        let (written, requests) = (server.written(&path), server.requests(&path) as u64);
+        assert!(written / requests <= IN_SOCKETS, "{name}: {written} bytes in {requests} answers");
     }
     let peak = host.peak_memory();
     assert!(peak < 100 * MEBIBYTE as u64, "{} MiB", peak / MEBIBYTE as u64);
@@ -240,7 +235,7 @@ fn answers_that_lie_about_their_length_give_no_half_token() {
     let statuses = host.statuses_once(|status| !status["last_error"].is_null());
     for (name, status) in &statuses {
         assert_eq!(status["state"], "unavailable", "{status}");
-        host.refused(name, 5, &["error: ", "; next try "]);
+        host.refused(name, 5, &["error: "]);
     }
     host.leaks_nothing();
 }
