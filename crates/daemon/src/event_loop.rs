@@ -13,9 +13,9 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook_tokio::Signals;
-use tokenbroker_core::config::Config;
+use tokenbroker_core::config::{ClientName, Config};
 use tokenbroker_core::engine::{Credential, Effect, Engine, Event, Granted, Refusal, WaiterId};
-use tokenbroker_core::narrowing::Narrowing;
+use tokenbroker_core::time::Now;
 use tokenbroker_keystore::{Current, KeyStore};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
@@ -30,7 +30,7 @@ use crate::http::Http;
 use crate::kept_tokens::TokenFile;
 use crate::key_store::{self, CallError};
 use crate::log;
-use crate::shared::{Ask, ReloadRefused, Shared, Want};
+use crate::shared::{Ask, ReloadRefused, Report, Shared, Want};
 
 /// The state of the event loop; see the [module](self).
 #[derive(Debug)]
@@ -146,9 +146,11 @@ impl<H: Http> EventLoop<H> {
                 self.engine.handle(
                     now,
                     match want {
-                        Want::Current { min_ttl } => {
-                            let narrowing = Narrowing::default();
+                        Want::Current { narrowing, min_ttl } => {
                             Event::Get { waiter, client, narrowing, min_ttl, deadline }
+                        }
+                        Want::Newer { handle, generation } => {
+                            Event::Rejected { waiter, client, handle, generation, deadline }
                         }
                         Want::Renewal => Event::Renew { waiter, client, deadline },
                     },
@@ -159,9 +161,9 @@ impl<H: Http> EventLoop<H> {
                     self.engine.handle(now, Event::Gone(waiter));
                 }
             }
-            Ask::Status { clients, reply } => {
-                let statuses = clients.iter().filter_map(|client| self.engine.status(client.as_str(), now));
-                let _gone_meanwhile = reply.send(statuses.collect());
+            Ask::Status { clients, explain, reply } => {
+                let reports = clients.iter().filter_map(|client| self.report(client, explain, now));
+                let _gone_meanwhile = reply.send(reports.collect());
             }
             Ask::Reload { reply } => self.reload(Some(reply)),
             Ask::CredentialStored { credential, done } => {
@@ -173,6 +175,12 @@ impl<H: Http> EventLoop<H> {
                 let _gone_meanwhile = done.send(());
             }
         }
+    }
+
+    fn report(&self, client: &ClientName, explain: bool, now: Now) -> Option<Report> {
+        let status = self.engine.status(client.as_str(), now)?;
+        let explanation = explain.then(|| self.engine.explain(client.as_str(), now)).flatten();
+        Some(Report { status, explanation: explanation.unwrap_or_default() })
     }
 
     fn came_back(&mut self, outcome: Outcome) {

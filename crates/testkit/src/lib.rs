@@ -1,6 +1,7 @@
 //! What the tests of tokenbroker run against. Nothing here is part of the product.
 //!
 //! - [`AuthServer`]: an authorization server with a protected resource, in process, with faults on demand.
+//! - [`HostileServer`]: a server on raw sockets that misbehaves by scripts.
 //! - [`OidcProvider`]: the npm package `oidc-provider` as a real peer, with strict rules for assertions.
 //! - [`Keyring`]: a real gnome-keyring on a session bus of its own.
 //! - [`Install`]: a directory with a configuration, a daemon that runs on it, and the command line.
@@ -18,6 +19,7 @@ mod certificates;
 mod client;
 mod clock;
 pub mod configuration;
+pub mod hostile;
 pub mod install;
 mod jwk;
 mod keyring;
@@ -27,10 +29,11 @@ mod suites;
 mod wait;
 mod workers;
 
-pub use auth_server::{AuthServer, Counts, Discovery, Fault};
+pub use auth_server::{Asked, AuthServer, Counts, Discovery, Fault};
 pub use binaries::binary;
 pub use client::Client;
 pub use clock::Stopwatch;
+pub use hostile::HostileServer;
 pub use install::{Daemon, Install, Output, Run};
 pub use keyring::Keyring;
 pub use oidc_provider::OidcProvider;

@@ -302,6 +302,7 @@ impl Engine {
         client.refusals.try_at_once(now.boot);
         self.effects.push_back(Effect::Note(Note::Failed {
             client: token.client.clone(),
+            narrowing: token.narrowing.clone(),
             failure,
             next_try_in: Duration::ZERO,
             still_served: token.servable(now.boot).is_some(),

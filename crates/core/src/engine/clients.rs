@@ -59,8 +59,9 @@ impl Engine {
             match self.clients.get_mut(name) {
                 Some(state) if state.config == *client => {}
                 Some(state) if is_same_token(&state.config, client) => {
+                    let replan = state.config.renew_at != client.renew_at;
                     state.config = Arc::clone(client);
-                    self.configuration_changed(now, name);
+                    self.configuration_changed(now, name, replan);
                 }
                 Some(_) => self.replace_client(now, client),
                 None => self.add_client(now, client),
@@ -193,7 +194,7 @@ impl Engine {
     }
 
     /// How a client's tokens are got changed, though not what they are: what failed before may work now.
-    fn configuration_changed(&mut self, now: Now, name: &ClientName) {
+    fn configuration_changed(&mut self, now: Now, name: &ClientName, replan: bool) {
         let Some(state) = self.clients.get_mut(name) else { return };
         let config = Arc::clone(&state.config);
         state.refusals = Refusals::default();
@@ -202,6 +203,8 @@ impl Engine {
             token.config = token.narrowing.applied_to(&config);
             if token.last_failure.is_some() {
                 self.credential_changed(now, handle);
+            } else if replan {
+                self.plan_renewal_again(now, handle);
             }
         }
     }

@@ -42,6 +42,8 @@ pub struct TransportFailure {
     pub kind: TransportKind,
     /// What happened; without URLs, which may hold what is not everybody's business.
     pub message: String,
+    /// What to do about it, if more can be said than follows from the kind.
+    pub hint: Option<String>,
 }
 
 /// Where it failed.
@@ -117,6 +119,7 @@ impl Failure {
             ),
             TransportKind::Malformed => ("malformed", None),
         };
+        let hint = failure.hint.or(hint);
         Self { code, class: Class::Transient, message: failure.message, hint, retry_after: None }
     }
 

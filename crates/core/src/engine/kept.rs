@@ -129,9 +129,13 @@ impl Engine {
     /// Serves what was kept, as far as it still fits.
     pub(super) fn restore(&mut self, now: Now) {
         let loaded = std::mem::take(&mut self.kept.loaded);
+        let kept = loaded.len();
         let restored = loaded.into_iter().filter_map(|kept| self.restore_one(now, kept)).count();
         if restored > 0 {
             self.effects.push_back(Effect::Note(Note::Restored { tokens: restored }));
+        }
+        if restored < kept {
+            self.keep_soon(now);
         }
     }
 
@@ -175,7 +179,7 @@ impl Engine {
 
     /// The tokens changed, and are written down when that was not done a moment ago.
     pub(super) fn keep_soon(&mut self, now: Now) {
-        if !self.kept.enabled || self.kept.write_at.is_some() {
+        if !self.kept.enabled || !self.has_begun() || self.kept.write_at.is_some() {
             return;
         }
         let held = self.tokens.values().filter_map(|token| token.held.as_ref());
@@ -186,8 +190,12 @@ impl Engine {
         self.timers.add(write_at, Due::Keeping);
     }
 
-    /// Writes the tokens down at once: those that are gone must not outlive it.
+    /// Writes the tokens down at once: those that are gone must not outlive it. Before it is known what was kept, there
+    /// is nothing to put in its place.
     pub(super) fn keep_now(&mut self) {
+        if self.kept.enabled && !self.has_begun() {
+            return;
+        }
         if let Some(write_at) = self.kept.write_at.take() {
             self.timers.remove(write_at, Due::Keeping);
         }

@@ -27,6 +27,11 @@ pub(super) struct Rejections {
 }
 
 impl Rejections {
+    /// Whether a caller said that this generation is refused.
+    pub(super) fn is_about(&self, generation: u64) -> bool {
+        self.generation == generation
+    }
+
     /// A new token replaces the one of this generation. If nobody had refused that, the bad days are over.
     pub(super) fn replaced(&mut self, generation: u64) {
         if self.generation < generation {
@@ -34,15 +39,13 @@ impl Rejections {
         }
     }
 
-    /// Takes the right to renew for this reason, if there is one by `now`; or else says when.
-    fn take(&mut self, now: Moment, generation: u64) -> Result<(), Moment> {
-        if let Some(next) = self.next.filter(|next| now < *next) {
-            self.generation = generation;
-            return Err(next);
-        }
+    /// When this generation can be replaced for this reason; the right to do so is taken.
+    fn plan(&mut self, now: Moment, generation: u64) -> Moment {
+        let longest = WAITS[WAITS.len() - 1];
+        let at = self.next.map_or(now, |next| next.clamp(now, now.after(longest)));
         let wait = WAITS[self.in_a_row.min(WAITS.len() - 1)];
-        *self = Self { generation, in_a_row: self.in_a_row + 1, next: Some(now.after(wait)) };
-        Ok(())
+        *self = Self { generation, in_a_row: self.in_a_row + 1, next: Some(at.after(wait)) };
+        at
     }
 }
 
@@ -85,11 +88,11 @@ impl Engine {
             // On its way, or planned.
             return token.due.filter(|due| now.boot < *due).map_or(Ok(()), Err);
         }
-        let taken = token.rejections.take(now.boot, generation);
-        let at = taken.err().unwrap_or(now.boot).max(token.not_before);
+        let at = token.rejections.plan(now.boot, generation).max(token.not_before);
         let due = token.due.map_or(at, |due| due.min(at));
         self.effects.push_back(Effect::Note(Note::Rejected {
             client: token.client.clone(),
+            narrowing: token.narrowing.clone(),
             generation,
             next_try_in: now.boot.until(due),
         }));
@@ -136,24 +139,31 @@ mod tests {
         let mut now = at(0);
         let mut pauses = Vec::new();
         for generation in 1..=6 {
-            while let Err(next) = rejections.take(now, generation) {
-                pauses.push(next.since(now));
-                now = next;
-            }
+            let planned = rejections.plan(now, generation);
+            pauses.push(planned.since(now));
             rejections.replaced(generation);
+            now = planned;
         }
-        assert_eq!(pauses, [1, 5, 15, 60, 60].map(|minutes| MINUTE * minutes));
+        assert_eq!(pauses, [0, 1, 5, 15, 60, 60].map(|minutes| MINUTE * minutes));
+    }
+
+    #[test]
+    fn generations_that_are_replaced_for_other_reasons_do_not_put_it_off_for_ever() {
+        let mut rejections = Rejections::default();
+        (1..=100).for_each(|generation| {
+            assert!(rejections.plan(at(0), generation) <= at(60));
+        });
     }
 
     #[test]
     fn a_token_that_nobody_refused_ends_the_series() {
         let mut rejections = Rejections::default();
-        assert_eq!(rejections.take(at(0), 1), Ok(()));
+        assert_eq!(rejections.plan(at(0), 1), at(0));
         rejections.replaced(1);
-        assert_eq!(rejections.take(at(0), 2), Err(at(1)));
+        assert_eq!(rejections.plan(at(0), 2), at(1));
         rejections.replaced(2);
         assert!(rejections.next.is_some());
         rejections.replaced(3);
-        assert_eq!(rejections.take(at(0), 4), Ok(()));
+        assert_eq!(rejections.plan(at(0), 4), at(0));
     }
 }

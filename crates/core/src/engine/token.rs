@@ -187,6 +187,7 @@ impl Engine {
         token.cell.publish(Some(published));
         self.effects.push_back(Effect::Note(Note::Issued {
             client: token.client.clone(),
+            narrowing: token.narrowing.clone(),
             generation: token.generation,
             lifetime,
             assumed: issued.lifetime.is_none(),
@@ -223,6 +224,7 @@ impl Engine {
         token.not_before = now.boot.after(next_try_in);
         self.effects.push_back(Effect::Note(Note::Reissued {
             client: token.client.clone(),
+            narrowing: token.narrowing.clone(),
             expires_in,
             next_try_in,
         }));
@@ -259,6 +261,7 @@ impl Engine {
         token.not_before = now.boot.after(wait);
         self.effects.push_back(Effect::Note(Note::Failed {
             client: token.client.clone(),
+            narrowing: token.narrowing.clone(),
             failure,
             next_try_in: wait,
             still_served: token.servable(now.boot).is_some(),
@@ -279,6 +282,15 @@ impl Engine {
                 self.set_due(handle, Some(now.boot));
             }
         }
+    }
+
+    /// Another part of the lifetime is to pass before the renewal.
+    pub(super) fn plan_renewal_again(&mut self, now: Now, handle: u64) {
+        let Some(token) = self.tokens.get(&handle).filter(|token| token.is_idle()) else { return };
+        let Some(held) = token.servable(now.boot).filter(|_| token.not_before <= now.boot) else { return };
+        let interval = renewal_interval(held.lifetime, token.config.renew_at, &mut self.random);
+        let age = held.lifetime.saturating_sub(now.boot.until(held.expires));
+        self.set_due(handle, Some(now.boot.after(interval.saturating_sub(age))));
     }
 
     /// The credential is gone, and what was got with it goes too.

@@ -8,6 +8,7 @@ use tokenbroker_oauth::{self as oauth, Algorithm, BasicEncoding, PlainHttp, Scop
 use super::{minutes, seconds};
 use crate::config::{
     AssertionAudience, AuthMethod, Client, ClientName, Config, Daemon, EndpointSource, Issuer, KeyStore,
+    Proxy,
 };
 use crate::narrowing::Narrowing;
 
@@ -26,6 +27,8 @@ pub(in crate::engine::tests) fn issuer() -> Issuer {
         assertion_typ: "client-authentication+jwt".into(),
         basic_encoding: BasicEncoding::Form,
         ca_file: None,
+        proxy: Proxy::None,
+        allow_link_local: false,
         timeout: seconds(10),
         max_in_flight: 8,
         max_per_second: 20,

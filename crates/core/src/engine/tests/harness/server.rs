@@ -102,7 +102,8 @@ impl Server {
             Method::Get => self.metadata_requested(now, request),
             Method::Post => self.token_requested(clocks, request),
         };
-        let failure = |kind, message: &str| Err(TransportFailure { kind, message: message.into() });
+        let failure =
+            |kind, message: &str| Err(TransportFailure { kind, message: message.into(), hint: None });
         let response = match reply {
             Reply::Token(lifetime) => {
                 let number = if self.reissues { 0 } else { self.requests.len() };
