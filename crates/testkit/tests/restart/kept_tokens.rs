@@ -77,7 +77,7 @@ fn s70_tokens_survive_a_restart_while_the_server_is_unreachable() {
     for _ in 0..2 {
         let daemon = install.start();
         assert_eq!(self::token(&install), token);
-        assert!(daemon.log().contains("kept from before the restart"), "{}", daemon.log());
+        assert!(daemon.log().contains("tokens that outlived the restart are served"), "{}", daemon.log());
         assert_eq!(install.status("app")["token_requests"], 0);
         end(daemon);
     }
