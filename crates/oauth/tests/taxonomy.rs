@@ -43,6 +43,7 @@ const FAILURES: &[Row] = &[
     (200, r#"{"access_token":"t\r\nX-Evil: 1","token_type":"Bearer"}"#, Transient, "malformed", "a header can't carry"),
     (200, r#"{"access_token":"t"}"#, Transient, "malformed", "it has no token_type"),
     (200, r#"{"access_token":"t","token_type":"DPoP"}"#, Transient, "malformed", "the token_type is not Bearer"),
+    (200, r#"{"access_token":"t","token_type":"Bearer "}"#, Transient, "malformed", "the token_type is not Bearer"),
     (200, r#"{"access_token":"t","token_type":"Bearer","expires_in":0}"#, Transient, "malformed", "expires_in is not a positive number"),
     (200, r#"{"access_token":"t","token_type":"Bearer","scope":7}"#, Transient, "malformed", "the scope is malformed"),
     (200, r#"{"access_token":"t","token_type":"Bearer","scope":"read admin"}"#, Transient, "malformed", "the scope is wider than what was asked for"),
@@ -68,6 +69,7 @@ const FAILURES: &[Row] = &[
     (200, r#"{"error":"invalid_scope"}"#, Request, "invalid_scope", "refused the scope"),
     // request: anything unknown
     (400, r#"{"error":"mystery"}"#, Request, "http", "an error code that no RFC knows"),
+    (400, r#"{"error":" "}"#, Request, "http", "an error code that no RFC knows"),
     (200, r#"{"error":{"code":7}}"#, Request, "http", "an error code that no RFC knows"),
     (400, "", Request, "http", "HTTP 400 without an OAuth error"),
     (400, PAGE, Request, "http", "HTTP 400 without an OAuth error"),

@@ -228,3 +228,15 @@ fn s36_one_character_outside_the_alphabet_spoils_a_token_wherever_it_stands() {
         }
     }
 }
+
+/// `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )`
+#[test]
+fn s38_one_character_outside_the_grammar_spoils_a_scope() {
+    for character in ('\0'..='\u{17f}').filter(|character| *character != ' ') {
+        let granted = format!("a{character}b");
+        let allowed = matches!(character, '\x21' | '\x23'..='\x5B' | '\x5D'..='\x7E');
+        let expected = if allowed { Ok(words(&[&granted])) } else { Err(Malformed::Scope.into()) };
+        let outcome = read(reply("t", "Bearer", &[("scope", Json::text(&granted))]), &words(&[]));
+        assert_eq!(outcome.map(|token| token.scope), expected, "{granted:?}");
+    }
+}
