@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: what a warm get costs, as a multiple of a raw exchange of the same sizes.
+//! `cargo xtask bench`: what a warm get costs, as a multiple of a raw exchange of the same sizes, and how soon a daemon
+//! that starts with kept tokens serves one.
 //!
 //! Everything runs on one CPU and takes turns in one run, so that the ratios hold on any machine. Another
 //! comparison is another [`Contender`] in [`contenders`].
@@ -7,6 +8,7 @@ mod contender;
 mod ping_pong;
 mod report;
 mod warm_get;
+mod warm_start;
 
 use std::hint::black_box;
 use std::process::Command;
@@ -17,6 +19,7 @@ use self::contender::Contender;
 use self::ping_pong::PingPong;
 use self::report::Report;
 use self::warm_get::WarmGet;
+use self::warm_start::WarmStart;
 use crate::clock::Stopwatch;
 use crate::workspace::Workspace;
 use crate::{Result, process};
@@ -45,7 +48,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
     process::run(measurement.arg("bench-release").env("TOKENBROKER_BIN_DIR", &release))
 }
 
-/// Measures, prints a table, writes bench.json to the target directory, and fails if a get is over the limit.
+/// Measures, prints tables, writes bench.json to the target directory, and fails if something is over its limit.
 pub(crate) fn measure(workspace: &Workspace) -> Result {
     let cpu = pin_to_one_cpu()?;
     let mut contenders = contenders()?;
@@ -60,7 +63,7 @@ pub(crate) fn measure(workspace: &Workspace) -> Result {
     }
 
     let named = contenders.iter().map(|contender| contender.name()).zip(samples);
-    let report = Report::new(cpu, TOKEN, named);
+    let report = Report::new(cpu, TOKEN, named, WarmStart::measure()?);
     println!("{report}");
     let path = workspace.target().join("bench.json");
     report.write(&path)?;
