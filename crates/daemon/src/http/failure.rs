@@ -37,6 +37,15 @@ impl Fault {
     }
 }
 
+/// Not even the timeout was kept: some server keeps the thread busy.
+pub(super) fn stalled() -> TransportFailure {
+    let message =
+        "the answer was not read in time: an authorization server keeps the broker's HTTP busy".to_owned();
+    let hint =
+        "look for an issuer that answers with an endless row of interim responses (HTTP 1xx)".to_owned();
+    TransportFailure { kind: TransportKind::Timeout, message, hint: Some(hint) }
+}
+
 /// Who was to answer what fails.
 pub(super) struct Exchange<'a> {
     pub(super) issuer: &'a Issuer,

@@ -179,7 +179,7 @@ fn s44_what_is_configured_anew_gets_new_connections_and_nothing_else_does() {
         };
         ["one", "two"].into_iter().zip(keys).map(pair).collect::<BTreeMap<_, _>>()
     };
-    let mut http = Reqwest::default();
+    let mut http = Reqwest::start().unwrap();
     let held = |http: &Reqwest| ["one", "two"].map(|name| Arc::clone(&http.issuers[name]));
     http.configure(&configured(["", ""]));
     let [one, two] = held(&http);
