@@ -44,13 +44,17 @@ pub(crate) fn tables(name: &str, token_endpoint: &str, issuer_keys: &str) -> Str
 impl Host {
     /// With this configuration. The secrets of these clients are stored.
     pub(crate) fn start<'a>(config: &str, clients: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut install = Install::new();
-        install.env("TOKENBROKER_LOG", "trace");
+        let install = Install::new();
         install.config(config);
-        let daemon = install.start();
-        let host = Self { daemon, install, said: RefCell::default() };
+        let host = Self::in_install(install);
         host.set_secrets(clients);
         host
+    }
+
+    /// With the configuration that is there.
+    pub(crate) fn in_install(mut install: Install) -> Self {
+        install.env("TOKENBROKER_LOG", "trace");
+        Self { daemon: install.start(), install, said: RefCell::default() }
     }
 
     /// With a client for each of these names, at the path of its name.
