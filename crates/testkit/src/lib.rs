@@ -32,7 +32,7 @@ mod workers;
 pub use auth_server::{Asked, AuthServer, Counts, Discovery, Fault};
 pub use binaries::binary;
 pub use client::Client;
-pub use clock::Stopwatch;
+pub use clock::{Stopwatch, http_date};
 pub use hostile::HostileServer;
 pub use install::{Daemon, Install, Output, Run};
 pub use keyring::Keyring;

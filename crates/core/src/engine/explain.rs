@@ -183,6 +183,7 @@ fn metering(status: &ClientStatus) -> String {
     }
     let gets = count(status.gets, "token given to a caller", "tokens given to callers");
     let _never_fails = match status.gets_from_cache {
+        _ if status.gets == 0 => write!(line, "; no token was given to a caller yet."),
         0 => write!(line, "; {gets}, none of them from the cache."),
         cached => {
             let avoided = count(cached, "token request", "token requests");

@@ -160,6 +160,11 @@ impl HostileServer {
         self.seen(path).len()
     }
 
+    /// How long it has been running: the clock of [`Seen::at`].
+    pub fn running_for(&self) -> Duration {
+        self.shared.record.running_for()
+    }
+
     /// How many connections there were.
     pub fn connections(&self) -> usize {
         self.shared.record.connections()

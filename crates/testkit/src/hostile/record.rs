@@ -66,6 +66,10 @@ impl Default for Record {
 }
 
 impl Record {
+    pub(super) fn running_for(&self) -> Duration {
+        self.started.elapsed()
+    }
+
     pub(super) fn connected(&self) {
         self.state().connections += 1;
     }

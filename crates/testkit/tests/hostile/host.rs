@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use serde_json::Value;
 use tokenbroker_client::blocking::Broker;
@@ -21,6 +20,18 @@ pub(crate) struct Host {
     said: RefCell<String>,
 }
 
+/// The same without a daemon.
+pub(crate) struct Stopped {
+    pub(crate) install: Install,
+    said: RefCell<String>,
+}
+
+impl Stopped {
+    pub(crate) fn started_again(self) -> Host {
+        Host { daemon: self.install.start(), install: self.install, said: self.said }
+    }
+}
+
 /// A client and an issuer of the same name, whose token endpoint this is; with further keys of the issuer.
 pub(crate) fn tables(name: &str, token_endpoint: &str, issuer_keys: &str) -> String {
     let plain = if token_endpoint.starts_with("http:") { "allow_plain_http = true\n" } else { "" };
@@ -33,13 +44,17 @@ pub(crate) fn tables(name: &str, token_endpoint: &str, issuer_keys: &str) -> Str
 impl Host {
     /// With this configuration. The secrets of these clients are stored.
     pub(crate) fn start<'a>(config: &str, clients: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut install = Install::new();
-        install.env("TOKENBROKER_LOG", "trace");
+        let install = Install::new();
         install.config(config);
-        let daemon = install.start();
-        let host = Self { daemon, install, said: RefCell::default() };
+        let host = Self::in_install(install);
         host.set_secrets(clients);
         host
+    }
+
+    /// With the configuration that is there.
+    pub(crate) fn in_install(mut install: Install) -> Self {
+        install.env("TOKENBROKER_LOG", "trace");
+        Self { daemon: install.start(), install, said: RefCell::default() }
     }
 
     /// With a client for each of these names, at the path of its name.
@@ -52,20 +67,18 @@ impl Host {
         Self::start(&names.clone().into_iter().map(table).collect::<String>(), names)
     }
 
-    /// One client, `app`, whose server always does this.
-    pub(crate) fn of_script(script: Script) -> (HostileServer, Self) {
-        let server = HostileServer::start();
-        server.at("/app", script);
-        let host = Self::of(&server, ["app"], "");
-        (server, host)
-    }
-
     pub(crate) fn set_secrets<'a>(&self, clients: impl IntoIterator<Item = &'a str>) {
         let broker = self.broker();
         for client in clients {
             let command = Command::SecretSet { client: client.into(), secret: SECRET.into() };
             broker.request(command, SOON).unwrap();
         }
+    }
+
+    /// Without its daemon.
+    pub(crate) fn stopped(self) -> Stopped {
+        assert!(self.daemon.terminate().success());
+        Stopped { install: self.install, said: self.said }
     }
 
     pub(crate) fn broker(&self) -> Broker {
@@ -209,9 +222,4 @@ pub(crate) fn all_fail(cases: &[Case], issuer_keys: &str) -> (HostileServer, Hos
         assert!(server.requests(&format!("/{}", case.name)) > 0, "{} was not asked", case.name);
     }
     (server, host)
-}
-
-/// How long to wait until callers would be told when the next attempt is due.
-pub(crate) fn next_try(status: &Value) -> Duration {
-    Duration::from_secs(status["last_error"]["next_try_in"].as_u64().expect("there is a next try"))
 }

@@ -110,6 +110,7 @@ fn a_part_without_a_token_is_said_with_its_failure_and_when_it_is_tried_again() 
 fn what_was_saved_is_counted() {
     let mut world = World::new(&config([client("a", &issuer().into())]));
     world.run(seconds(1));
+    assert_says(&world, &["no token was given to a caller yet."]);
     let slot = world.engine.slots().find("a").unwrap();
     slot.served_late();
     assert_says(&world, &["1 token given to a caller, none of them from the cache."]);
