@@ -88,7 +88,7 @@ impl fmt::Display for Report {
 }
 
 /// Of sorted nanoseconds, in microseconds; zero when there are none.
-fn percentile(sorted: &[u64], percent: usize) -> f64 {
+pub(super) fn percentile(sorted: &[u64], percent: usize) -> f64 {
     let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
     sorted.get(index).map_or(0.0, |nanoseconds| *nanoseconds as f64 / 1_000.0)
 }
