@@ -51,7 +51,7 @@ impl Arguments {
 pub(crate) enum Command {
     /// Prints a client's current token
     Get(Get),
-    /// Shows how the clients are doing
+    /// Shows how the clients are doing, and of one client alone what happened and what happens next
     Status(Status),
     /// Renews a client's token now, whatever failed before
     Renew {
@@ -78,6 +78,15 @@ pub(crate) struct Get {
     /// The same as --format json
     #[arg(long)]
     pub json: bool,
+    /// Only these of the configured scopes, separated by spaces [default: all]
+    #[arg(long)]
+    pub scope: Vec<String>,
+    /// Only for this one of the configured resources; may be given several times [default: all]
+    #[arg(long, value_name = "URI")]
+    pub resource: Vec<String>,
+    /// For this audience, which is the configured one
+    #[arg(long)]
+    pub audience: Option<String>,
     /// How long the token should still live, such as 60s
     #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
     pub min_ttl: Option<Duration>,
@@ -108,7 +117,7 @@ pub(crate) enum Format {
 
 #[derive(Args)]
 pub(crate) struct Status {
-    /// Only this client
+    /// Only this client, explained in words
     pub client: Option<String>,
     /// Prints an array of objects instead of a table
     #[arg(long)]

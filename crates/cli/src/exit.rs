@@ -90,6 +90,7 @@ impl From<&Error> for Exit {
                 | FailureCode::KeyStore
                 | FailureCode::TokenTooLarge
                 | FailureCode::Internal
+                | FailureCode::UnknownHandle
                 | _ => Self::Failed,
             },
             Error::Broker(
@@ -159,6 +160,7 @@ mod tests {
         assert_eq!(exit(FailureCode::KeyStore), 1);
         assert_eq!(exit(FailureCode::TokenTooLarge), 1);
         assert_eq!(exit(FailureCode::Internal), 1);
+        assert_eq!(exit(FailureCode::UnknownHandle), 1);
     }
 
     #[test]

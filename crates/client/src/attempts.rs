@@ -31,6 +31,8 @@ pub(crate) enum Setback {
         unsent: bool,
         source: io::Error,
     },
+    /// The daemon does not know the token that was reported: the question is another one now.
+    Forgotten,
     /// The daemon is shutting down, and has done nothing.
     ShuttingDown(Failure),
     /// The call's time is over.
@@ -46,7 +48,7 @@ impl Setback {
             Self::Absent(tried) => Error::NoDaemon { tried },
             Self::Lost { source, .. } => Error::ConnectionLost { source },
             Self::ShuttingDown(failure) => Error::Failed(failure),
-            Self::Busy | Self::TimedOut => Error::TimedOut { after: deadline },
+            Self::Busy | Self::Forgotten | Self::TimedOut => Error::TimedOut { after: deadline },
             Self::Final(error) => error,
         }
     }
@@ -85,6 +87,8 @@ impl Attempts {
             Setback::Lost { unsent: false, .. } if !self.repeatable => Duration::ZERO,
             // That a daemon went away since the last call says nothing about the one that is there now.
             Setback::Lost { kept: true, .. } if elapsed < self.deadline => return Ok(Duration::ZERO),
+            Setback::Forgotten if elapsed < self.deadline => return Ok(Duration::ZERO),
+            Setback::Forgotten => Duration::ZERO,
             Setback::Lost { .. } | Setback::ShuttingDown(_) if self.is_exhausted() => Duration::ZERO,
             Setback::Lost { .. } | Setback::ShuttingDown(_) | Setback::Busy => {
                 self.deadline.saturating_sub(elapsed)
@@ -111,15 +115,16 @@ mod tests {
 
     use super::*;
     use crate::TokenRequest;
+    use crate::question::Get;
 
     const SECOND: Duration = Duration::from_secs(1);
 
     fn get() -> Attempts {
-        Attempts::new(&Question::token("x"))
+        Attempts::new(&Question::Get(Get::new("x")))
     }
 
     fn get_waiting(wait: Duration) -> Attempts {
-        Attempts::new(&Question::token_with(&TokenRequest::new("x").wait(wait)))
+        Attempts::new(&Question::Get(Get::with(&TokenRequest::new("x").wait(wait))))
     }
 
     fn reload() -> Attempts {

@@ -11,8 +11,9 @@ use tokenbroker_protocol::{Command, Response};
 use crate::attempts::{Attempts, Setback};
 use crate::builder::{self, Builder, Destination};
 use crate::pool::Pool;
-use crate::question::Question;
-use crate::{Error, ProtocolError, Token, TokenRequest, clock, session};
+use crate::question::{Get, Question};
+use crate::session::{self, Answer};
+use crate::{Error, ProtocolError, Token, TokenRequest, clock};
 use connection::Connection;
 
 /// How long the daemon may take to say hello to [`Broker::connect`].
@@ -68,7 +69,7 @@ impl Broker {
     ///
     /// [`Error`]; with [`Error::Failed`] the daemon says why there is none.
     pub fn token(&self, client: &str) -> Result<Token, Error> {
-        self.get(&Question::token(client))
+        self.get(Get::new(client))
     }
 
     /// A client's token as the request says.
@@ -77,7 +78,38 @@ impl Broker {
     ///
     /// [`Error`]; with [`Error::Failed`] the daemon says why there is none.
     pub fn token_with(&self, request: &TokenRequest) -> Result<Token, Error> {
-        self.get(&Question::token_with(request))
+        self.get(Get::with(request))
+    }
+
+    /// A newer token in the place of one that a resource refused, most often with 401.
+    ///
+    /// However many callers report the same token, the daemon sends one token request for it. Report a token once: when
+    /// the newer one is refused too, it is not the token that is wrong. A 403 is none to report: the token was
+    /// understood, and is good for less than what was asked of the resource.
+    ///
+    /// ```no_run
+    /// # fn call(_: &str) -> u16 { 200 }
+    /// # let broker = tokenbroker_client::blocking::Broker::connect()?;
+    /// let token = broker.token("signtext")?;
+    /// let mut status = call(token.value());
+    /// if status == 401 {
+    ///     status = call(broker.rejected(&token)?.value());
+    /// }
+    /// # let _ = status;
+    /// # Ok::<(), tokenbroker_client::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; with [`Error::Failed`] the daemon says why there is no newer token, and when it fetches the next. Until
+    /// then it goes on serving the reported one, which other resources may well take.
+    pub fn rejected(&self, token: &Token) -> Result<Token, Error> {
+        let newer = self.get(Get::rejected(token))?;
+        match newer.value() == token.value() {
+            // The daemon was restarted and has kept it: there, too, it has to be reported.
+            true => self.get(Get::rejected(&newer)),
+            false => Ok(newer),
+        }
     }
 
     /// Any other request: administration. Ends within `timeout`.
@@ -86,24 +118,25 @@ impl Broker {
     ///
     /// [`Error`]; [`Response::Failed`] becomes [`Error::Failed`].
     pub fn request(&self, command: Command, timeout: Duration) -> Result<Response, Error> {
-        self.call(&Question::Command { command: &command, timeout })
+        Ok(self.call(Question::Command { command: &command, timeout })?.response)
     }
 
-    fn get(&self, question: &Question<'_>) -> Result<Token, Error> {
-        match self.call(question)? {
-            Response::Token(token) => Ok(token.into()),
+    fn get(&self, get: Get<'_>) -> Result<Token, Error> {
+        let Answer { response, instance } = self.call(Question::Get(get))?;
+        match response {
+            Response::Token(token) => Ok(Token::new(token, instance, get.request())),
             _ => Err(ProtocolError::OtherResponse.into()),
         }
     }
 
-    fn call(&self, question: &Question<'_>) -> Result<Response, Error> {
+    fn call(&self, mut question: Question<'_>) -> Result<Answer, Error> {
         let timer = Timer::start(question.deadline());
-        let mut attempts = Attempts::new(question);
+        let mut attempts = Attempts::new(&question);
         let mut elapsed = Duration::ZERO;
         loop {
-            let setback = match self.attempt(question, &timer, elapsed) {
-                Ok(response) => return Ok(response),
-                Err(setback) => setback,
+            let setback = match self.attempt(&question, &timer, elapsed) {
+                Ok(answer) => return Ok(answer),
+                Err(setback) => question.after(setback),
             };
             let pause = attempts.after(setback, timer.elapsed())?;
             thread::sleep(pause);
@@ -111,12 +144,7 @@ impl Broker {
         }
     }
 
-    fn attempt(
-        &self,
-        question: &Question<'_>,
-        timer: &Timer,
-        elapsed: Duration,
-    ) -> Result<Response, Setback> {
+    fn attempt(&self, question: &Question<'_>, timer: &Timer, elapsed: Duration) -> Result<Answer, Setback> {
         let kept = self.0.pool.take();
         let was_kept = kept.is_some();
         let mut connection = match kept {
@@ -126,10 +154,11 @@ impl Broker {
         match connection.ask(question, timer, elapsed).map(session::outcome) {
             // Only a connection that has answered is kept: on any other an answer may still be on its way.
             Ok(outcome @ (Ok(_) | Err(Setback::Final(_)))) => {
+                let instance = connection.instance();
                 if connection.is_reusable() {
                     self.0.pool.keep(connection);
                 }
-                outcome
+                outcome.map(|response| Answer { response, instance })
             }
             Ok(Err(shutting_down)) => {
                 self.0.pool.clear();

@@ -11,8 +11,9 @@ use tokio::time::{sleep, timeout};
 use crate::attempts::{Attempts, Setback};
 use crate::builder::{self, Builder, Destination};
 use crate::pool::Pool;
-use crate::question::Question;
-use crate::{Error, ProtocolError, Token, TokenRequest, clock, session};
+use crate::question::{Get, Question};
+use crate::session::{self, Answer};
+use crate::{Error, ProtocolError, Token, TokenRequest, clock};
 use connection::Connection;
 
 /// How long the daemon may take to say hello to [`Broker::connect`].
@@ -68,7 +69,7 @@ impl Broker {
     ///
     /// [`Error`]; with [`Error::Failed`] the daemon says why there is none.
     pub async fn token(&self, client: &str) -> Result<Token, Error> {
-        self.get(&Question::token(client)).await
+        self.get(Get::new(client)).await
     }
 
     /// A client's token as the request says.
@@ -77,7 +78,42 @@ impl Broker {
     ///
     /// [`Error`]; with [`Error::Failed`] the daemon says why there is none.
     pub async fn token_with(&self, request: &TokenRequest) -> Result<Token, Error> {
-        self.get(&Question::token_with(request)).await
+        self.get(Get::with(request)).await
+    }
+
+    /// A newer token in the place of one that a resource refused, most often with 401.
+    ///
+    /// However many callers report the same token, the daemon sends one token request for it. Report a token once: when
+    /// the newer one is refused too, it is not the token that is wrong. A 403 is none to report: the token was
+    /// understood, and is good for less than what was asked of the resource.
+    ///
+    /// ```no_run
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (broker, http) = (tokenbroker_client::Broker::connect().await?, reqwest::Client::new());
+    /// let call = |token: &str| http.get("https://api.example.com/data").bearer_auth(token).send();
+    ///
+    /// let token = broker.token("signtext").await?;
+    /// let mut reply = call(token.value()).await?;
+    /// if reply.status() == reqwest::StatusCode::UNAUTHORIZED {
+    ///     let newer = broker.rejected(&token).await?;
+    ///     reply = call(newer.value()).await?;
+    /// }
+    /// # drop(reply);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; with [`Error::Failed`] the daemon says why there is no newer token, and when it fetches the next. Until
+    /// then it goes on serving the reported one, which other resources may well take.
+    pub async fn rejected(&self, token: &Token) -> Result<Token, Error> {
+        let newer = self.get(Get::rejected(token)).await?;
+        match newer.value() == token.value() {
+            // The daemon was restarted and has kept it: there, too, it has to be reported.
+            true => self.get(Get::rejected(&newer)).await,
+            false => Ok(newer),
+        }
     }
 
     /// Any other request: administration. Ends within `timeout`.
@@ -86,25 +122,26 @@ impl Broker {
     ///
     /// [`Error`]; [`Response::Failed`] becomes [`Error::Failed`].
     pub async fn request(&self, command: Command, timeout: Duration) -> Result<Response, Error> {
-        self.call(&Question::Command { command: &command, timeout }).await
+        Ok(self.call(Question::Command { command: &command, timeout }).await?.response)
     }
 
-    async fn get(&self, question: &Question<'_>) -> Result<Token, Error> {
-        match self.call(question).await? {
-            Response::Token(token) => Ok(token.into()),
+    async fn get(&self, get: Get<'_>) -> Result<Token, Error> {
+        let Answer { response, instance } = self.call(Question::Get(get)).await?;
+        match response {
+            Response::Token(token) => Ok(Token::new(token, instance, get.request())),
             _ => Err(ProtocolError::OtherResponse.into()),
         }
     }
 
-    async fn call(&self, question: &Question<'_>) -> Result<Response, Error> {
+    async fn call(&self, mut question: Question<'_>) -> Result<Answer, Error> {
         let started = clock::now();
-        let mut attempts = Attempts::new(question);
+        let mut attempts = Attempts::new(&question);
         let mut elapsed = Duration::ZERO;
         loop {
             let left = question.deadline().saturating_sub(elapsed);
-            let setback = match timeout(left, self.attempt(question, elapsed)).await {
-                Ok(Ok(response)) => return Ok(response),
-                Ok(Err(setback)) => setback,
+            let setback = match timeout(left, self.attempt(&question, elapsed)).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(setback)) => question.after(setback),
                 Err(_) => Setback::TimedOut,
             };
             sleep(attempts.after(setback, since(started))?).await;
@@ -112,7 +149,7 @@ impl Broker {
         }
     }
 
-    async fn attempt(&self, question: &Question<'_>, elapsed: Duration) -> Result<Response, Setback> {
+    async fn attempt(&self, question: &Question<'_>, elapsed: Duration) -> Result<Answer, Setback> {
         let kept = self.0.pool.take().filter(Connection::is_of_this_runtime);
         let was_kept = kept.is_some();
         let mut connection = match kept {
@@ -122,10 +159,11 @@ impl Broker {
         match connection.ask(question, elapsed).await.map(session::outcome) {
             // Only a connection that has answered is kept: on any other an answer may still be on its way.
             Ok(outcome @ (Ok(_) | Err(Setback::Final(_)))) => {
+                let instance = connection.instance();
                 if connection.is_reusable() {
                     self.0.pool.keep(connection);
                 }
-                outcome
+                outcome.map(|response| Answer { response, instance })
             }
             Ok(Err(shutting_down)) => {
                 self.0.pool.clear();

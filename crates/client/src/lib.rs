@@ -29,6 +29,12 @@
 //! # Ok::<(), tokenbroker_client::Error>(())
 //! ```
 //!
+//! # When a resource refuses a token
+//!
+//! A token can be refused before it expires: its key was withdrawn, the server forgot it. A caller that gets 401
+//! hands it in with [`Broker::rejected`](blocking::Broker::rejected), and asks the resource once more with the newer
+//! one that it gets. However many callers do so at the same time, one token request comes of it.
+//!
 //! # Whom it talks to
 //!
 //! The socket it was given, else the one that `TOKENBROKER_SOCKET` names, else the user's

@@ -2,13 +2,18 @@
 
 use std::time::Duration;
 
-use tokenbroker_protocol::{Command, EncodeError, encode, encode_into};
+use tokenbroker_protocol::{Command, EncodeError, FailureCode, encode, encode_into};
 use tokenbroker_secret::Secret;
 
-use crate::TokenRequest;
+use crate::attempts::Setback;
+use crate::session::Instance;
+use crate::{Error, Token, TokenRequest};
 
 /// The place of `GetToken` among the commands; a test holds it to the protocol's.
 const GET_TOKEN: u32 = 1;
+
+/// The place of `Rejected` among them; the same test holds it.
+const REJECTED: u32 = 12;
 
 /// How long the daemon waits for a token unless told otherwise.
 const DEFAULT_WAIT: Duration = Duration::from_secs(10);
@@ -23,6 +28,7 @@ pub(crate) enum Question<'a> {
 }
 
 /// Borrowed, so that asking for a token copies nothing but bytes.
+#[derive(Clone, Copy)]
 pub(crate) struct Get<'a> {
     client: &'a str,
     scope: Option<&'a str>,
@@ -30,25 +36,56 @@ pub(crate) struct Get<'a> {
     audience: Option<&'a str>,
     min_ttl: Duration,
     wait: Option<Duration>,
+    rejected: Option<Rejected>,
 }
 
-impl<'a> Question<'a> {
-    pub(crate) fn token(client: &'a str) -> Self {
+/// A token that a resource refused, as the daemon that gave it knows it.
+#[derive(Clone, Copy)]
+struct Rejected {
+    instance: Instance,
+    handle: u64,
+    generation: u64,
+}
+
+impl<'a> Get<'a> {
+    pub(crate) fn new(client: &'a str) -> Self {
         let (resource, min_ttl) = (&[], Duration::ZERO);
-        Self::Get(Get { client, scope: None, resource, audience: None, min_ttl, wait: None })
+        Self { client, scope: None, resource, audience: None, min_ttl, wait: None, rejected: None }
     }
 
-    pub(crate) fn token_with(request: &'a TokenRequest) -> Self {
-        Self::Get(Get {
+    pub(crate) fn with(request: &'a TokenRequest) -> Self {
+        Self {
             client: &request.client,
             scope: request.scope.as_deref(),
             resource: &request.resource,
             audience: request.audience.as_deref(),
             min_ttl: request.min_ttl,
             wait: request.wait,
-        })
+            rejected: None,
+        }
     }
 
+    /// What that token was asked for with, and that it was refused.
+    pub(crate) fn rejected(token: &'a Token) -> Self {
+        let rejected =
+            Rejected { instance: token.instance(), handle: token.handle(), generation: token.generation() };
+        Self { rejected: Some(rejected), ..Self::with(token.request()) }
+    }
+
+    /// To ask again for what this asks for.
+    pub(crate) fn request(&self) -> TokenRequest {
+        TokenRequest {
+            client: self.client.to_owned(),
+            scope: self.scope.map(str::to_owned),
+            resource: self.resource.to_vec(),
+            audience: self.audience.map(str::to_owned),
+            min_ttl: self.min_ttl,
+            wait: self.wait,
+        }
+    }
+}
+
+impl Question<'_> {
     /// How long it may take in all.
     pub(crate) fn deadline(&self) -> Duration {
         match self {
@@ -65,6 +102,20 @@ impl<'a> Question<'a> {
         }
     }
 
+    /// What a setback means to this question. A daemon that does not know the token that was refused is asked for a
+    /// token as if there had been none.
+    pub(crate) fn after(&mut self, setback: Setback) -> Setback {
+        match (setback, self) {
+            (Setback::Final(Error::Failed(failure)), Self::Get(get))
+                if failure.code == FailureCode::UnknownHandle && get.rejected.is_some() =>
+            {
+                get.rejected = None;
+                Setback::Forgotten
+            }
+            (setback, _) => setback,
+        }
+    }
+
     /// Whether it may be asked again when it is not known whether the daemon has heard it.
     pub(crate) fn is_repeatable(&self) -> bool {
         match self {
@@ -73,6 +124,7 @@ impl<'a> Question<'a> {
                 command,
                 Command::Ping
                     | Command::GetToken(_)
+                    | Command::Rejected(_)
                     | Command::Status { .. }
                     | Command::CredentialList { .. }
                     | Command::KeyPublic { .. }
@@ -80,19 +132,20 @@ impl<'a> Question<'a> {
         }
     }
 
-    /// The frame to send. `elapsed` is what earlier attempts took, zero for the first.
+    /// The frame to send to this instance of the daemon. `elapsed` is what earlier attempts took, zero for the first.
     ///
     /// Only commands may hold secrets; a get goes into `buffer`, where it needs no wiping.
     pub(crate) fn encode<'b>(
         &self,
         id: u32,
         elapsed: Duration,
+        instance: Instance,
         buffer: &'b mut Vec<u8>,
     ) -> Result<Frame<'b>, EncodeError> {
         match self {
             Self::Get(get) => {
                 buffer.clear();
-                get.encode(id, elapsed, buffer)?;
+                get.encode(id, elapsed, instance, buffer)?;
                 Ok(Frame::Plain(buffer))
             }
             Self::Command { command, .. } => encode(&(id, command)).map(Frame::Secret),
@@ -102,10 +155,25 @@ impl<'a> Question<'a> {
 
 impl Get<'_> {
     /// A tuple of borrowed values has the same bytes as the request that owns them.
-    fn encode(&self, id: u32, elapsed: Duration, buffer: &mut Vec<u8>) -> Result<(), EncodeError> {
+    fn encode(
+        &self,
+        id: u32,
+        elapsed: Duration,
+        instance: Instance,
+        buffer: &mut Vec<u8>,
+    ) -> Result<(), EncodeError> {
         let Self { client, scope, resource, audience, min_ttl, .. } = self;
         let wait = self.wait_after(elapsed).map(milliseconds);
-        encode_into(&(id, GET_TOKEN, client, scope, resource, audience, milliseconds(*min_ttl), wait), buffer)
+        match self.rejected {
+            // To any other instance the handle may be that of another client.
+            Some(rejected) if rejected.instance == instance => {
+                encode_into(&(id, REJECTED, rejected.handle, rejected.generation, wait), buffer)
+            }
+            _ => {
+                let min_ttl = milliseconds(*min_ttl);
+                encode_into(&(id, GET_TOKEN, client, scope, resource, audience, min_ttl, wait), buffer)
+            }
+        }
     }
 
     /// A repeat waits for what the attempts before it have left.
@@ -138,21 +206,48 @@ fn milliseconds(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use tokenbroker_protocol::{GetToken, Request, decode};
+    use tokenbroker_protocol::{self as protocol, Failure, GetToken, Request, decode};
 
     use super::*;
 
+    const THIS: Instance = *b"this one is here";
+    const OTHER: Instance = *b"this one is gone";
+
     fn sent(question: &Question<'_>, elapsed: Duration) -> Request {
+        sent_to(THIS, question, elapsed)
+    }
+
+    fn sent_to(instance: Instance, question: &Question<'_>, elapsed: Duration) -> Request {
         let mut buffer = b"of an earlier request".to_vec();
-        let frame = question.encode(77, elapsed, &mut buffer).unwrap();
+        let frame = question.encode(77, elapsed, instance, &mut buffer).unwrap();
         decode(&frame.bytes()[4..]).unwrap()
+    }
+
+    /// A token that the other instance gave.
+    fn token(request: TokenRequest) -> Token {
+        let token = protocol::Token {
+            access_token: "t".into(),
+            token_type: "Bearer".into(),
+            expires_in_ms: 1,
+            expires_at_ms: 1,
+            scope: None,
+            generation: 7,
+            min_ttl_met: true,
+            handle: 9,
+        };
+        Token::new(token, OTHER, request)
+    }
+
+    fn failed(code: FailureCode) -> Setback {
+        let failure = Failure { code, message: "no".into(), hint: None, next_try_in_ms: None };
+        Setback::Final(Error::Failed(failure))
     }
 
     #[test]
     fn a_get_has_the_bytes_of_the_protocols_request() {
         let plain = GetToken { client: "signtext".into(), ..GetToken::default() };
         assert_eq!(
-            sent(&Question::token("signtext"), Duration::ZERO),
+            sent(&Question::Get(Get::new("signtext")), Duration::ZERO),
             Request { id: 77, command: Command::GetToken(plain) }
         );
 
@@ -172,9 +267,30 @@ mod tests {
             wait_ms: Some(3_000),
         };
         assert_eq!(
-            sent(&Question::token_with(&request), Duration::ZERO),
+            sent(&Question::Get(Get::with(&request)), Duration::ZERO),
             Request { id: 77, command: Command::GetToken(full) }
         );
+    }
+
+    #[test]
+    fn s46_a_rejected_token_is_reported_to_the_instance_that_gave_it_and_to_no_other() {
+        let request = TokenRequest::new("signtext").scope("a").wait(Duration::from_secs(3));
+        let token = token(request.clone());
+        let question = Question::Get(Get::rejected(&token));
+        let reported = protocol::Rejected { handle: 9, generation: 7, wait_ms: Some(2_000) };
+        let second = Duration::from_secs(1);
+        assert_eq!(sent_to(OTHER, &question, second).command, Command::Rejected(reported));
+        assert_eq!(sent_to(THIS, &question, second), sent(&Question::Get(Get::with(&request)), second));
+    }
+
+    #[test]
+    fn s46_where_the_handle_is_not_known_the_token_is_asked_for_anew_and_once() {
+        let token = token(TokenRequest::new("signtext"));
+        let mut question = Question::Get(Get::rejected(&token));
+        assert!(matches!(question.after(failed(FailureCode::NoToken)), Setback::Final(_)));
+        assert!(matches!(question.after(failed(FailureCode::UnknownHandle)), Setback::Forgotten));
+        assert!(matches!(sent_to(OTHER, &question, Duration::ZERO).command, Command::GetToken(_)));
+        assert!(matches!(question.after(failed(FailureCode::UnknownHandle)), Setback::Final(_)));
     }
 
     #[test]
@@ -184,9 +300,9 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let request = TokenRequest::new("x").wait(Duration::from_secs(3));
-        assert_eq!(wait(Question::token_with(&request), Duration::from_secs(1)), Some(2_000));
-        assert_eq!(wait(Question::token_with(&request), Duration::from_secs(4)), Some(0));
-        assert_eq!(wait(Question::token("x"), Duration::from_secs(4)), Some(6_000));
+        assert_eq!(wait(Question::Get(Get::with(&request)), Duration::from_secs(1)), Some(2_000));
+        assert_eq!(wait(Question::Get(Get::with(&request)), Duration::from_secs(4)), Some(0));
+        assert_eq!(wait(Question::Get(Get::new("x")), Duration::from_secs(4)), Some(6_000));
     }
 
     #[test]
@@ -201,6 +317,7 @@ mod tests {
         let repeatable =
             |command: &Command| Question::Command { command, timeout: Duration::ZERO }.is_repeatable();
         assert!(repeatable(&Command::Ping));
+        assert!(repeatable(&Command::Rejected(protocol::Rejected::default())));
         assert!(repeatable(&Command::Status { client: None, after: None }));
         assert!(!repeatable(&Command::Reload));
         assert!(!repeatable(&Command::Renew { client: "x".into(), wait_ms: 0 }));

@@ -10,9 +10,20 @@ use crate::attempts::Setback;
 use crate::question::{Frame, Question};
 use crate::{Error, ProtocolError};
 
+/// Random for each start of a daemon: handles and generations mean something to the same instance only.
+pub(crate) type Instance = [u8; 16];
+
+/// What a daemon said, and which one.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) response: Response,
+    pub(crate) instance: Instance,
+}
+
 /// One question at a time.
 #[derive(Debug, Default)]
 pub(crate) struct Session {
+    instance: Instance,
     received: FrameBuffer,
     buffer: Vec<u8>,
     id: u32,
@@ -39,16 +50,22 @@ impl Session {
             return Ok(false);
         };
         let hello = DaemonHello::parse(payload).map_err(ProtocolError::from)?;
+        self.instance = hello.instance;
         match hello.version {
             Some(LOWEST..=HIGHEST) => Ok(true),
             _ => Err(Error::Incompatible),
         }
     }
 
+    /// Which daemon this is, once it has said hello.
+    pub(crate) fn instance(&self) -> Instance {
+        self.instance
+    }
+
     /// What to send for a question; it is the one that [`answer`](Self::answer) is about from now on.
     pub(crate) fn ask(&mut self, question: &Question<'_>, elapsed: Duration) -> Result<Frame<'_>, Error> {
         self.id = self.id.wrapping_add(1);
-        Ok(question.encode(self.id, elapsed, &mut self.buffer)?)
+        Ok(question.encode(self.id, elapsed, self.instance, &mut self.buffer)?)
     }
 
     /// The answer, once it has come whole.
@@ -83,6 +100,7 @@ mod tests {
     use tokenbroker_protocol::{DecodeError, encode};
 
     use super::*;
+    use crate::question::Get;
 
     fn received(bytes: &[u8]) -> Session {
         let mut session = Session::default();
@@ -117,7 +135,7 @@ mod tests {
     #[test]
     fn the_answer_to_another_request_is_not_taken() {
         let mut session = received(encode(&Reply { id: 2, response: Response::Done }).unwrap().expose());
-        session.ask(&Question::token("x"), Duration::ZERO).unwrap();
+        session.ask(&Question::Get(Get::new("x")), Duration::ZERO).unwrap();
         assert!(matches!(session.answer(), Err(Error::Protocol(ProtocolError::OtherRequest))));
     }
 
@@ -134,7 +152,7 @@ mod tests {
     #[test]
     fn a_connection_with_something_unasked_for_is_not_used_again() {
         let mut session = received(encode(&Reply { id: 1, response: Response::Done }).unwrap().expose());
-        session.ask(&Question::token("x"), Duration::ZERO).unwrap();
+        session.ask(&Question::Get(Get::new("x")), Duration::ZERO).unwrap();
         assert!(!session.is_reusable());
         assert_eq!(session.answer().unwrap(), Some(Response::Done));
         assert!(session.is_reusable());

@@ -5,19 +5,47 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokenbroker_protocol as protocol;
 use tokenbroker_secret::SecretString;
 
+use crate::session::Instance;
+
 /// A token that may be used now. Wiped when dropped; its `Debug` does not show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Token(protocol::Token);
+pub struct Token {
+    token: protocol::Token,
+    instance: Instance,
+    request: TokenRequest,
+}
 
 impl Token {
+    /// What this instance of the daemon answered to the request.
+    pub(crate) fn new(token: protocol::Token, instance: Instance, request: TokenRequest) -> Self {
+        Self { token, instance, request }
+    }
+
+    pub(crate) fn instance(&self) -> Instance {
+        self.instance
+    }
+
+    pub(crate) fn handle(&self) -> u64 {
+        self.token.handle
+    }
+
+    pub(crate) fn request(&self) -> &TokenRequest {
+        &self.request
+    }
+
+    /// The client whose token it is.
+    pub fn client(&self) -> &str {
+        &self.request.client
+    }
+
     /// The token itself.
     pub fn value(&self) -> &str {
-        self.0.access_token.expose()
+        self.token.access_token.expose()
     }
 
     /// How to present it: always `Bearer` for now (RFC 6750).
     pub fn token_type(&self) -> &str {
-        &self.0.token_type
+        &self.token.token_type
     }
 
     /// What belongs into an `Authorization` header.
@@ -30,33 +58,27 @@ impl Token {
 
     /// How long it could still be used when the daemon answered.
     pub fn expires_in(&self) -> Duration {
-        Duration::from_millis(self.0.expires_in_ms)
+        Duration::from_millis(self.token.expires_in_ms)
     }
 
     /// When it expires by the wall clock.
     pub fn expires_at(&self) -> SystemTime {
-        UNIX_EPOCH.checked_add(Duration::from_millis(self.0.expires_at_ms)).unwrap_or(UNIX_EPOCH)
+        UNIX_EPOCH.checked_add(Duration::from_millis(self.token.expires_at_ms)).unwrap_or(UNIX_EPOCH)
     }
 
     /// What was granted, separated by spaces, if the request or the authorization server named a scope.
     pub fn scope(&self) -> Option<&str> {
-        self.0.scope.as_deref()
+        self.token.scope.as_deref()
     }
 
     /// Counts up with each new token; comparable as long as the daemon is not restarted.
     pub fn generation(&self) -> u64 {
-        self.0.generation
+        self.token.generation
     }
 
     /// Whether it lives as long as was asked with [`TokenRequest::min_ttl`].
     pub fn min_ttl_met(&self) -> bool {
-        self.0.min_ttl_met
-    }
-}
-
-impl From<protocol::Token> for Token {
-    fn from(token: protocol::Token) -> Self {
-        Self(token)
+        self.token.min_ttl_met
     }
 }
 
@@ -129,7 +151,7 @@ mod tests {
     use super::*;
 
     fn token() -> Token {
-        Token(protocol::Token {
+        let token = protocol::Token {
             access_token: "eyJ-canary".into(),
             token_type: "Bearer".into(),
             expires_in_ms: 1500,
@@ -138,7 +160,8 @@ mod tests {
             generation: 3,
             min_ttl_met: true,
             handle: 1,
-        })
+        };
+        Token::new(token, [0; 16], TokenRequest::new("signtext"))
     }
 
     #[test]
@@ -157,7 +180,8 @@ mod tests {
     fn times_are_those_of_the_daemon() {
         assert_eq!(token().expires_in(), Duration::from_millis(1500));
         assert_eq!(token().expires_at(), UNIX_EPOCH + Duration::from_millis(2500));
-        let far = protocol::Token { expires_at_ms: u64::MAX, ..token().0 };
-        assert!(Token(far).expires_at() > SystemTime::UNIX_EPOCH);
+        let mut far = token();
+        far.token.expires_at_ms = u64::MAX;
+        assert!(far.expires_at() > SystemTime::UNIX_EPOCH);
     }
 }

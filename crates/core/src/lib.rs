@@ -5,8 +5,11 @@
 //! [`engine`] is a state machine: events and `now` go in, effects and the next deadline come out. The daemon
 //! drives it with real parts, tests with simulated ones.
 
+pub mod addresses;
 pub mod config;
 pub mod engine;
+pub mod mutation;
+pub mod narrowing;
 pub mod policy;
 pub mod slots;
 pub mod time;

@@ -2,9 +2,10 @@
 //!
 //! The engine writes; IPC sessions read. A warm get looks a slot up in the index, checks who asks and the clock,
 //! and takes the token: no lock, no channel. A slot changes by an atomic swap; the index is replaced only when
-//! clients come or go.
+//! clients come or go, and a client's own index of narrower token keys only when one of these does.
 
 use std::collections::HashMap;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -13,6 +14,8 @@ use arc_swap::{ArcSwap, ArcSwapOption, Guard};
 use tokenbroker_oauth::AccessToken;
 
 use crate::config::ClientName;
+use crate::mutation::{self, Mutation};
+use crate::narrowing::Narrowing;
 use crate::policy::Access;
 use crate::time::Moment;
 
@@ -33,24 +36,75 @@ pub struct Published {
     pub lifetime: Duration,
 }
 
-/// What is published of one client.
-#[derive(Debug)]
-pub struct Slot {
-    handle: u64,
-    access: ArcSwap<Access>,
-    token: ArcSwapOption<Published>,
-    gets: AtomicU64,
+impl Published {
+    /// Whether it may be given to a caller.
+    pub fn is_servable(&self, now: Moment) -> bool {
+        now < self.serve_until || mutation::is(Mutation::ServePastExpiry)
+    }
 }
 
-impl Slot {
-    /// Nobody may have it until [`permit`](Self::permit) says who.
+/// Where one token key's token is published.
+#[derive(Debug)]
+pub struct Cell {
+    handle: u64,
+    token: ArcSwapOption<Published>,
+    last_used: AtomicU64,
+}
+
+impl Cell {
     pub(crate) fn new(handle: u64) -> Self {
-        Self { handle, access: ArcSwap::default(), token: ArcSwapOption::empty(), gets: AtomicU64::new(0) }
+        Self { handle, token: ArcSwapOption::empty(), last_used: AtomicU64::new(0) }
     }
 
     /// Names the token key within this daemon instance.
     pub fn handle(&self) -> u64 {
         self.handle
+    }
+
+    /// The token, if it may be served now.
+    pub fn current(&self, now: Moment) -> Option<Arc<Published>> {
+        self.token.load_full().filter(|token| token.is_servable(now))
+    }
+
+    pub(crate) fn publish(&self, token: Option<Arc<Published>>) {
+        self.token.store(token);
+    }
+
+    /// Somebody asked for this token key: it is worth keeping warm.
+    pub(crate) fn used(&self, now: Moment) {
+        self.last_used.fetch_max(now.as_nanos(), Ordering::Relaxed);
+    }
+
+    pub(crate) fn last_used(&self) -> Moment {
+        Moment::from_nanos(self.last_used.load(Ordering::Relaxed))
+    }
+}
+
+/// What is published of one client.
+#[derive(Debug)]
+pub struct Slot {
+    access: ArcSwap<Access>,
+    configured: Arc<Cell>,
+    narrowed: ArcSwap<HashMap<Narrowing, Arc<Cell>>>,
+    gets: AtomicU64,
+    gets_from_cache: AtomicU64,
+}
+
+impl Slot {
+    /// Nobody may have it until [`permit`](Self::permit) says who.
+    pub(crate) fn new(configured: Arc<Cell>) -> Self {
+        Self {
+            access: ArcSwap::default(),
+            configured,
+            narrowed: ArcSwap::default(),
+            gets: AtomicU64::new(0),
+            gets_from_cache: AtomicU64::new(0),
+        }
+    }
+
+    /// Names the token key that the configuration names, within this daemon instance.
+    pub fn handle(&self) -> u64 {
+        self.configured.handle()
     }
 
     /// Who may have the token.
@@ -63,13 +117,36 @@ impl Slot {
         self.access.store(Arc::new(access));
     }
 
-    /// The token, if it may be served now. Count it with [`served`](Self::served) when it was given to a caller.
+    /// The configured token, if it may be served now. Count it with [`served`](Self::served) when it was given to a
+    /// caller.
     pub fn current(&self, now: Moment) -> Option<Arc<Published>> {
-        self.token.load_full().filter(|token| now < token.serve_until)
+        self.configured.current(now)
     }
 
-    /// Counts a token given to a caller.
+    /// Where the token of a narrower token key is, if that was asked for lately; the caller who asks now counts as a
+    /// use of it.
+    pub fn narrowed(&self, narrowing: &Narrowing, now: Moment) -> Option<Arc<Cell>> {
+        let cell = self.narrowed.load().get(narrowing).cloned()?;
+        cell.used(now);
+        Some(cell)
+    }
+
+    /// Where the token of the token key with this handle is.
+    pub fn cell(&self, handle: u64) -> Option<Arc<Cell>> {
+        if self.configured.handle() == handle {
+            return Some(Arc::clone(&self.configured));
+        }
+        self.narrowed.load().values().find(|cell| cell.handle() == handle).cloned()
+    }
+
+    /// Counts a token that was given to a caller at once.
     pub fn served(&self) {
+        self.gets.fetch_add(1, Ordering::Relaxed);
+        self.gets_from_cache.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a token that was given to a caller who had to wait for it.
+    pub fn served_late(&self) {
         self.gets.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -78,71 +155,142 @@ impl Slot {
         self.gets.load(Ordering::Relaxed)
     }
 
+    /// How many of them were there already: as many token requests that no caller had to make.
+    pub fn gets_from_cache(&self) -> u64 {
+        self.gets_from_cache.load(Ordering::Relaxed)
+    }
+
     /// Counts on from the slot that this one is in place of.
     pub(crate) fn count_on(&self, before: &Self) {
         self.gets.fetch_add(before.gets(), Ordering::Relaxed);
+        self.gets_from_cache.fetch_add(before.gets_from_cache(), Ordering::Relaxed);
     }
 
-    pub(crate) fn publish(&self, token: Option<Arc<Published>>) {
-        self.token.store(token);
+    pub(crate) fn replace_narrowed(&self, cells: HashMap<Narrowing, Arc<Cell>>) {
+        self.narrowed.store(Arc::new(cells));
     }
 }
 
-/// All slots, by client name.
+/// All slots, by client name and by handle.
 #[derive(Debug, Default)]
 pub struct Slots {
-    index: ArcSwap<HashMap<ClientName, Arc<Slot>>>,
+    index: ArcSwap<Index>,
+}
+
+#[derive(Debug, Default)]
+struct Index {
+    by_name: Arc<HashMap<ClientName, Arc<Slot>>>,
+    by_number: HashMap<u64, (ClientName, Arc<Slot>)>,
+}
+
+/// The clients' numbers are the upper halves of their token keys' handles.
+const CLIENT_SHIFT: u32 = 32;
+
+/// The handle of the token key that a client's configuration names; its narrower ones follow it.
+pub(crate) fn first_handle(client_number: u64) -> u64 {
+    client_number << CLIENT_SHIFT
+}
+
+/// The handles of all the token keys that a client can have.
+pub(crate) fn handles_from(first: u64) -> Range<u64> {
+    first..first + (1 << CLIENT_SHIFT)
 }
 
 impl Slots {
     /// The slot of a client.
     pub fn find(&self, client: &str) -> Option<Arc<Slot>> {
-        self.index.load().get(client).cloned()
+        self.index.load().by_name.get(client).cloned()
+    }
+
+    /// The client that a handle belongs to, and its slot.
+    pub fn find_handle(&self, handle: u64) -> Option<(ClientName, Arc<Slot>)> {
+        self.index.load().by_number.get(&(handle >> CLIENT_SHIFT)).cloned()
     }
 
     /// The names and slots of all clients as they are now.
     pub fn all(&self) -> Arc<HashMap<ClientName, Arc<Slot>>> {
-        self.index.load_full()
+        Arc::clone(&self.index.load().by_name)
     }
 
     pub(crate) fn replace(&self, slots: HashMap<ClientName, Arc<Slot>>) {
-        self.index.store(Arc::new(slots));
+        let number = |slot: &Slot| slot.handle() >> CLIENT_SHIFT;
+        let by_number =
+            slots.iter().map(|(name, slot)| (number(slot), (name.clone(), Arc::clone(slot)))).collect();
+        self.index.store(Arc::new(Index { by_name: Arc::new(slots), by_number }));
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use tokenbroker_secret::SecretString;
 
     use super::*;
 
-    #[test]
-    fn s22_a_slot_never_gives_out_a_token_that_may_not_be_served_any_more() {
-        let at = |seconds| Moment::BOOT.after(Duration::from_secs(seconds));
-        let slot = Slot::new(1);
-        assert!(slot.current(at(0)).is_none());
+    fn at(seconds: u64) -> Moment {
+        Moment::BOOT.after(Duration::from_secs(seconds))
+    }
 
-        slot.publish(Some(Arc::new(Published {
+    fn token() -> Arc<Published> {
+        Arc::new(Published {
             access_token: AccessToken::parse(SecretString::from("abc")).unwrap(),
             scope: None,
             generation: 1,
             expires: at(100),
             serve_until: at(95),
             lifetime: Duration::from_secs(100),
-        })));
+        })
+    }
+
+    fn slot() -> Slot {
+        Slot::new(Arc::new(Cell::new(first_handle(1))))
+    }
+
+    #[test]
+    fn s22_a_slot_never_gives_out_a_token_that_may_not_be_served_any_more() {
+        let slot = slot();
+        assert!(slot.current(at(0)).is_none());
+
+        slot.configured.publish(Some(token()));
         assert_eq!(slot.current(at(94)).map(|token| token.generation), Some(1));
         assert!(slot.current(at(95)).is_none());
 
-        slot.publish(None);
+        slot.configured.publish(None);
         assert!(slot.current(at(0)).is_none());
     }
 
     #[test]
     fn nobody_is_permitted_until_somebody_is() {
         let root = crate::policy::Caller { uid: 0, gid: 0, groups: &[] };
-        let slot = Slot::new(1);
+        let slot = slot();
         assert!(!slot.access().permits(&root));
         slot.permit(Access::own_and_root(0));
         assert!(slot.access().permits(&root));
+    }
+
+    #[test]
+    fn every_token_key_is_found_by_its_handle_and_a_use_is_remembered() {
+        let slot = Arc::new(slot());
+        let narrowing =
+            Narrowing { resource: BTreeSet::from(["https://api.example/".into()]), ..Narrowing::default() };
+        let cell = Arc::new(Cell::new(slot.handle() + 1));
+        slot.replace_narrowed(HashMap::from([(narrowing.clone(), Arc::clone(&cell))]));
+        let slots = Slots::default();
+        let name = ClientName::new("a").unwrap();
+        slots.replace(HashMap::from([(name.clone(), Arc::clone(&slot))]));
+
+        assert!(slot.narrowed(&Narrowing::default(), at(5)).is_none());
+        assert_eq!(cell.last_used(), Moment::BOOT);
+        assert!(Arc::ptr_eq(&slot.narrowed(&narrowing, at(5)).unwrap(), &cell));
+        assert_eq!(cell.last_used(), at(5));
+
+        for handle in [slot.handle(), cell.handle()] {
+            let (found, of) = slots.find_handle(handle).unwrap();
+            assert_eq!(found, name);
+            assert_eq!(of.cell(handle).unwrap().handle(), handle);
+        }
+        assert!(slots.find_handle(first_handle(2)).is_none());
+        assert!(slot.cell(slot.handle() + 2).is_none());
     }
 }

@@ -4,13 +4,15 @@
 use std::time::Duration;
 
 use tokenbroker_core::config::ClientName;
-use tokenbroker_core::engine::{self, ClientStatus, Granted, Reason, Refusal, State};
+use tokenbroker_core::engine::{self, Granted, Reason, Refusal, State};
+use tokenbroker_core::narrowing::NarrowingError;
 use tokenbroker_core::time::Moment;
 use tokenbroker_keystore as keystore;
 use tokenbroker_oauth as oauth;
 use tokenbroker_protocol as wire;
 
 use crate::clock;
+use crate::shared::Report;
 
 /// A token as the caller gets it.
 pub(crate) fn token(id: u32, granted: &Granted, now: Moment) -> wire::TokenReply<'_> {
@@ -54,10 +56,16 @@ pub(crate) fn refusal(refusal: Refusal, administrator: bool, now: Moment) -> wir
 
 /// A client's state, with the store that its credential is in.
 pub(crate) fn status(
-    status: ClientStatus,
+    report: Report,
     store: Option<keystore::StoreKind>,
     administrator: bool,
 ) -> wire::Status {
+    let Report { status, explanation } = report;
+    let untold = status.last_failure.as_ref().filter(|failure| failure.is_of_key_store() && !administrator);
+    let explanation = bounded(explanation.into_iter().map(|line| match untold {
+        Some(failure) => without_key_store(line, failure),
+        None => line,
+    }));
     let next_try_in_ms = status.next_try_in.map(milliseconds);
     wire::Status {
         client: status.client.to_string(),
@@ -70,11 +78,16 @@ pub(crate) fn status(
             State::Blocked => wire::State::Blocked,
         },
         renewing: status.renewing,
+        queued: status.queued,
         expires_in_ms: status.expires_in.map(milliseconds),
         renew_in_ms: status.renew_in.map(milliseconds),
         generation: status.generation,
         token_requests: status.token_requests,
+        outcomes: outcomes(status.outcomes),
         gets: status.gets,
+        gets_from_cache: status.gets_from_cache,
+        waiting: whole(status.waiting),
+        narrowed: whole(status.narrowed),
         last_error: status.last_failure.map(|failure| wire::LastError {
             code: failure.code.into(),
             message: match failure.is_of_key_store() && !administrator {
@@ -91,7 +104,34 @@ pub(crate) fn status(
             },
             version: credential.version,
         }),
+        clock_offset: status.clock_offset,
+        explanation,
     }
+}
+
+fn outcomes(outcomes: engine::Outcomes) -> wire::Outcomes {
+    let engine::Outcomes { issued, transient, credential, request } = outcomes;
+    wire::Outcomes { issued, transient, credential, request }
+}
+
+/// Words about a client without what the key store said, for those who may not read that.
+fn without_key_store(line: String, failure: &engine::Failure) -> String {
+    let line = line.replace(&failure.message, KEY_STORE);
+    match &failure.hint {
+        Some(hint) => line.replace(hint, ASK),
+        None => line,
+    }
+}
+
+/// As many of the lines as one message carries.
+fn bounded(lines: impl Iterator<Item = String>) -> Vec<String> {
+    let mut left = wire::MAX_EXPLANATION;
+    let fits = |line: &String| {
+        let fits = line.len() <= left;
+        left = left.saturating_sub(line.len());
+        fits
+    };
+    lines.take_while(fits).collect()
 }
 
 /// A stored credential as the administrator reads it.
@@ -129,6 +169,20 @@ pub(crate) fn public_key(key: keystore::PublicKey) -> wire::PublicKey {
         algorithm: algorithm_of_stored(key.algorithm),
         pem: key.pem,
         jwk: key.jwk,
+    }
+}
+
+fn whole(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}
+
+/// Why less than what is configured can't be had, as the caller reads it.
+pub(crate) fn not_permitted(error: &NarrowingError) -> wire::Failure {
+    wire::Failure {
+        code: wire::FailureCode::InvalidRequest,
+        message: error.to_string(),
+        hint: Some(error.hint()),
+        next_try_in_ms: None,
     }
 }
 
@@ -175,5 +229,75 @@ fn store_kind(store: keystore::StoreKind) -> wire::Store {
     match store {
         keystore::StoreKind::OsKeyring => wire::Store::OsKeyring,
         keystore::StoreKind::EncryptedFile => wire::Store::EncryptedFile,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(failure: Option<engine::Failure>, explanation: Vec<String>) -> Report {
+        let status = engine::ClientStatus {
+            client: ClientName::new("signtext").unwrap(),
+            issuer: "as".into(),
+            state: State::Warm,
+            renewing: false,
+            queued: true,
+            waiting: 4,
+            expires_in: Some(Duration::from_millis(1500)),
+            renew_in: None,
+            generation: 2,
+            token_requests: 10,
+            outcomes: engine::Outcomes { issued: 1, transient: 2, credential: 3, request: 4 },
+            gets: 9,
+            gets_from_cache: 8,
+            narrowed: 7,
+            clock_offset: Some(-6),
+            last_failure: failure,
+            next_try_in: None,
+            credential: None,
+        };
+        Report { status, explanation }
+    }
+
+    #[test]
+    fn every_count_arrives_where_it_belongs() {
+        let status = status(report(None, vec!["It has a token.".into()]), None, false);
+        assert_eq!((status.queued, status.waiting, status.narrowed), (true, 4, 7));
+        assert_eq!((status.token_requests, status.gets, status.gets_from_cache), (10, 9, 8));
+        let outcomes = wire::Outcomes { issued: 1, transient: 2, credential: 3, request: 4 };
+        assert_eq!((status.outcomes, status.clock_offset), (outcomes, Some(-6)));
+        assert_eq!(status.explanation, ["It has a token."]);
+    }
+
+    #[test]
+    fn what_the_key_store_said_is_explained_to_administrators_only() {
+        let failure = engine::Failure {
+            code: "key_store",
+            class: oauth::Class::Transient,
+            message: "/var/lib/tokenbroker/credentials can't be read".into(),
+            hint: Some("the entry of client mail is damaged: remove it".into()),
+            retry_after: None,
+        };
+        let line =
+            format!("It failed: {}. What to do: {}.", failure.message, failure.hint.as_deref().unwrap());
+        let report = || report(Some(failure.clone()), vec!["It has a token.".into(), line.clone()]);
+        assert_eq!(status(report(), None, true).explanation, ["It has a token.", &line]);
+        let told = status(report(), None, false);
+        assert_eq!(
+            told.explanation,
+            ["It has a token.", &format!("It failed: {KEY_STORE}. What to do: {ASK}.")]
+        );
+        let printed = format!("{told:?}");
+        assert!(!printed.contains("/var/lib") && !printed.contains("mail"), "{printed}");
+    }
+
+    #[test]
+    fn an_explanation_fits_a_message_with_everything_else() {
+        let lines = vec!["x".repeat(1000); 100];
+        let status = status(report(None, lines), None, true);
+        assert_eq!(status.explanation.len(), wire::MAX_EXPLANATION / 1000);
+        let page = wire::StatusPage { clients: vec![status], more: false, notes: Vec::new() };
+        assert!(wire::encode(&wire::Reply { id: 1, response: wire::Response::Status(page) }).is_ok());
     }
 }

@@ -1,8 +1,9 @@
 //! The event loop: drives the engine of `tokenbroker-core` with the clock, HTTP, the key store and the callers.
 //!
 //! It owns all mutable state. What takes time runs as a task beside it and comes back as an event. How it takes a new
-//! configuration is in `reload`.
+//! configuration is in `reload`, how tokens outlive it in `kept`.
 
+mod kept;
 mod reload;
 
 use std::collections::HashMap;
@@ -12,21 +13,24 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook_tokio::Signals;
-use tokenbroker_core::config::Config;
+use tokenbroker_core::config::{ClientName, Config};
 use tokenbroker_core::engine::{Credential, Effect, Engine, Event, Granted, Refusal, WaiterId};
+use tokenbroker_core::time::Now;
 use tokenbroker_keystore::{Current, KeyStore};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
 
+use self::kept::{Keeping, Loaded, Written};
 use self::reload::Reloads;
 use crate::access::Resolution;
-use crate::clock::{self, Alarm};
+use crate::clock::{self, Alarm, WallClock};
 use crate::configuration::Files;
 use crate::convert;
 use crate::http::Http;
+use crate::kept_tokens::TokenFile;
 use crate::key_store::{self, CallError};
 use crate::log;
-use crate::shared::{Ask, ReloadRefused, Shared, Want};
+use crate::shared::{Ask, ReloadRefused, Report, Shared, Want};
 
 /// The state of the event loop; see the [module](self).
 #[derive(Debug)]
@@ -37,8 +41,10 @@ pub(crate) struct EventLoop<H> {
     files: Files,
     own_uid: u32,
     alarm: Alarm,
+    wall_clock: WallClock,
     waiting: HashMap<WaiterId, oneshot::Sender<Result<Granted, Refusal>>>,
     reloads: Reloads,
+    keeping: Keeping,
     /// The names in rules that the host did not know at the last look-up.
     unknown: Vec<String>,
     asks: mpsc::UnboundedReceiver<Ask>,
@@ -51,6 +57,10 @@ pub(crate) struct EventLoop<H> {
 #[derive(Debug)]
 enum Outcome {
     Event(Event),
+    /// The tokens that an earlier daemon kept were read.
+    Loaded(Loaded),
+    /// The tokens were written for a later one.
+    Written(Written),
     /// The configuration was read.
     Read(Result<(Config, Resolution), ReloadRefused>),
     /// The names in a configuration were looked up again.
@@ -68,6 +78,7 @@ impl<H: Http> EventLoop<H> {
         shared: Arc<Shared>,
         asks: mpsc::UnboundedReceiver<Ask>,
         files: Files,
+        token_file: TokenFile,
         own_uid: u32,
     ) -> io::Result<Self> {
         let (report, outcomes) = mpsc::unbounded_channel();
@@ -79,8 +90,10 @@ impl<H: Http> EventLoop<H> {
             files,
             own_uid,
             alarm: Alarm::new()?,
+            wall_clock: WallClock::new()?,
             waiting: HashMap::new(),
             reloads: Reloads::new(),
+            keeping: Keeping::new(token_file),
             unknown: Vec::new(),
             asks,
             outcomes,
@@ -94,6 +107,10 @@ impl<H: Http> EventLoop<H> {
     ///
     /// If the timer or the signals fail, without which nothing would be renewed.
     pub(crate) async fn run(mut self, mut signals: Signals) -> io::Result<()> {
+        if !self.shared.config.load().daemon.keep_tokens {
+            // What an earlier daemon kept, which was allowed to.
+            self.keep_tokens();
+        }
         loop {
             self.carry_out_effects();
             self.alarm.set(self.engine.poll_timeout())?;
@@ -104,9 +121,16 @@ impl<H: Http> EventLoop<H> {
                     rung?;
                     self.engine.handle_timeout(clock::now());
                 }
+                set = self.wall_clock.is_set() => {
+                    set?;
+                    self.engine.handle(clock::now(), Event::WallClockSet);
+                }
                 signal = signals.next() => match signal {
                     Some(SIGHUP) => self.reload(None),
-                    Some(SIGTERM | SIGINT | SIGQUIT) => return Ok(()),
+                    Some(SIGTERM | SIGINT | SIGQUIT) => {
+                        self.keep_tokens_for_the_next().await;
+                        return Ok(());
+                    }
                     Some(_) => {}
                     None => return Err(io::Error::other("signals can't be received any more")),
                 },
@@ -122,7 +146,12 @@ impl<H: Http> EventLoop<H> {
                 self.engine.handle(
                     now,
                     match want {
-                        Want::Current { min_ttl } => Event::Get { waiter, client, min_ttl, deadline },
+                        Want::Current { narrowing, min_ttl } => {
+                            Event::Get { waiter, client, narrowing, min_ttl, deadline }
+                        }
+                        Want::Newer { handle, generation } => {
+                            Event::Rejected { waiter, client, handle, generation, deadline }
+                        }
                         Want::Renewal => Event::Renew { waiter, client, deadline },
                     },
                 );
@@ -132,9 +161,9 @@ impl<H: Http> EventLoop<H> {
                     self.engine.handle(now, Event::Gone(waiter));
                 }
             }
-            Ask::Status { clients, reply } => {
-                let statuses = clients.iter().filter_map(|client| self.engine.status(client.as_str(), now));
-                let _gone_meanwhile = reply.send(statuses.collect());
+            Ask::Status { clients, explain, reply } => {
+                let reports = clients.iter().filter_map(|client| self.report(client, explain, now));
+                let _gone_meanwhile = reply.send(reports.collect());
             }
             Ask::Reload { reply } => self.reload(Some(reply)),
             Ask::CredentialStored { credential, done } => {
@@ -148,9 +177,17 @@ impl<H: Http> EventLoop<H> {
         }
     }
 
+    fn report(&self, client: &ClientName, explain: bool, now: Now) -> Option<Report> {
+        let status = self.engine.status(client.as_str(), now)?;
+        let explanation = explain.then(|| self.engine.explain(client.as_str(), now)).flatten();
+        Some(Report { status, explanation: explanation.unwrap_or_default() })
+    }
+
     fn came_back(&mut self, outcome: Outcome) {
         match outcome {
             Outcome::Event(event) => self.engine.handle(clock::now(), event),
+            Outcome::Loaded(loaded) => self.tokens_loaded(loaded),
+            Outcome::Written(written) => self.tokens_written(written),
             Outcome::Read(result) => self.configuration_read(result),
             // The rules of a configuration that was replaced meanwhile don't count any more, and the new one has had
             // its own look-up.
@@ -189,6 +226,8 @@ impl<H: Http> EventLoop<H> {
                     Event::Inventory(result.map(credentials).map_err(Into::into))
                 },
             ),
+            Effect::LoadTokens => self.load_tokens(),
+            Effect::KeepTokens => self.keep_tokens(),
             Effect::LoadCredential { operation, client } => self.with_key_store(
                 move |store| store.current(client.as_str()),
                 move |result| {
@@ -220,12 +259,18 @@ impl<H: Http> EventLoop<H> {
         self.beside(async move { event(shared.key_store.call(key_store::QUICK, job).await) });
     }
 
-    /// Runs a task beside the loop that ends in an event.
-    fn beside(&self, task: impl Future<Output = Event> + 'static) {
+    /// Runs a task beside the loop, which takes what comes of it.
+    fn beside<T: Into<Outcome>>(&self, task: impl Future<Output = T> + 'static) {
         let report = self.report.clone();
         tokio::task::spawn_local(async move {
-            let _stopped_meanwhile = report.send(Outcome::Event(task.await));
+            let _stopped_meanwhile = report.send(task.await.into());
         });
+    }
+}
+
+impl From<Event> for Outcome {
+    fn from(event: Event) -> Self {
+        Self::Event(event)
     }
 }
 

@@ -1,30 +1,44 @@
 //! Carries out HTTP requests as values: reqwest in production, something else wherever that serves better.
+//!
+//! All of it runs on a thread of its own: a server that keeps the parser or TLS busy, with an endless row of interim
+//! responses for example, delays other servers' tokens at worst, and neither the event loop nor a session.
+//!
+//! A request goes to where its URL says and nowhere else: no redirect is followed, the environment names no proxy
+//! unless the configuration says so, and an address where no authorization server is gets nothing. What comes back is
+//! read up to a limit.
+
+mod body;
+mod connections;
+mod failure;
+mod proxy;
+mod resolver;
+#[cfg(test)]
+mod tests;
+mod trust;
 
 use std::collections::{BTreeMap, HashMap};
-use std::error::Error as _;
-use std::fs::OpenOptions;
-use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use reqwest::header::{CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use reqwest::redirect::Policy;
-use reqwest::{Certificate, Client, ClientBuilder};
-use rustix::fs::OFlags;
-use rustls::CertificateError;
-use tokenbroker_core::config::{EndpointSource, Issuer};
-use tokenbroker_core::engine::{TransportFailure, TransportKind};
+use reqwest::Client;
+use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use tokenbroker_core::config::Issuer;
+use tokenbroker_core::engine::TransportFailure;
+use tokenbroker_core::time::Moment;
 use tokenbroker_oauth::{HttpRequest, HttpResponse, Method};
 use tokenbroker_secret::Secret;
-use zeroize::Zeroizing;
+use tokio::runtime::{Builder, Handle};
+use tokio::sync::oneshot;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
-/// A response is read up to here and no further. The longest one that makes sense is a page of metadata.
-const LONGEST_BODY: usize = 1024 * 1024;
+use self::body::Body;
+use self::connections::Connections;
+use self::failure::{Exchange, Fault};
+use crate::clock;
 
-/// A kept connection that was idle for this long is closed, so that a server can move.
-const LONGEST_IDLE: Duration = Duration::from_secs(60);
+pub(crate) use self::trust::read_ca_file;
 
 /// What executes requests.
 pub(crate) trait Http {
@@ -39,26 +53,42 @@ pub(crate) trait Http {
     ) -> impl Future<Output = Result<HttpResponse, TransportFailure>> + 'static;
 }
 
-/// One HTTP client for each issuer, with its CA and timeout.
-#[derive(Debug, Default)]
+/// How much longer than its timeout a request is waited for before the thread that carries it out counts as stalled.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// Connections of its own for each issuer, with its CA, proxy and timeout.
+#[derive(Debug)]
 pub(crate) struct Reqwest {
-    clients: HashMap<String, (Arc<Issuer>, Result<Client, TransportFailure>)>,
+    issuers: HashMap<String, Arc<Connections>>,
+    thread: Handle,
+    /// The thread ends when this is dropped.
+    _end: oneshot::Sender<()>,
+}
+
+impl Reqwest {
+    /// Starts the thread.
+    pub(crate) fn start() -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let thread = runtime.handle().clone();
+        let (end, ended) = oneshot::channel();
+        std::thread::Builder::new().name("http".into()).spawn(move || {
+            let _dropped = runtime.block_on(ended);
+            runtime.shutdown_background();
+        })?;
+        Ok(Self { issuers: HashMap::new(), thread, _end: end })
+    }
 }
 
 impl Http for Reqwest {
-    /// Requests under way go on with the old clients. An issuer whose CA file can't be read any more has none: its
-    /// requests fail, and say why.
+    /// Requests under way go on with the old connections.
     fn configure(&mut self, issuers: &BTreeMap<String, Arc<Issuer>>) {
-        let mut before = std::mem::take(&mut self.clients);
-        let mut client = |issuer: &Arc<Issuer>| match before.remove(&issuer.name) {
+        let mut before = std::mem::take(&mut self.issuers);
+        let mut connections = |issuer: &Arc<Issuer>| match before.remove(&issuer.name) {
             // What a CA file says may have changed under the same name.
-            Some((old, client)) if old == *issuer && issuer.ca_file.is_none() => client,
-            _ => client_for(issuer),
+            Some(old) if *old.issuer() == **issuer && issuer.ca_file.is_none() => old,
+            _ => Arc::new(Connections::new(Arc::clone(issuer))),
         };
-        self.clients = issuers
-            .values()
-            .map(|issuer| (issuer.name.clone(), (Arc::clone(issuer), client(issuer))))
-            .collect();
+        self.issuers = issuers.values().map(|issuer| (issuer.name.clone(), connections(issuer))).collect();
     }
 
     fn execute(
@@ -66,87 +96,65 @@ impl Http for Reqwest {
         issuer: &Arc<Issuer>,
         request: HttpRequest,
     ) -> impl Future<Output = Result<HttpResponse, TransportFailure>> + 'static {
-        let client = self.clients.get(&issuer.name).map(|(_, client)| client.clone());
-        let timeout = issuer.timeout;
+        let connections = self.issuers.get(&issuer.name).cloned();
+        let (thread, limit) = (self.thread.clone(), issuer.timeout + GRACE);
         async move {
-            let client =
-                client.unwrap_or_else(|| Err(network("the issuer is not configured any more".into())))?;
-            let host = request.url.url().host_str().unwrap_or_default().to_owned();
-            exchange(&client, request, timeout).await.map_err(|error| transport_failure(error, &host))
+            let Some(connections) = connections else {
+                return Err(failure::network("the issuer is not configured any more".into()));
+            };
+            let span = tracing::Span::current();
+            let exchange = async move { exchange(&connections, request, clock::moment()).await };
+            let task = AbortOnDropHandle::new(thread.spawn(exchange.instrument(span)));
+            match tokio::time::timeout(limit, task).await {
+                Ok(Ok(result)) => result,
+                Ok(Err(_)) => {
+                    Err(failure::network("the exchange panicked; this is a fault of tokenbrokerd".into()))
+                }
+                Err(_) => Err(failure::stalled()),
+            }
         }
     }
 }
 
-/// Reads the certificates of a `ca_file`.
-///
-/// # Errors
-///
-/// What is wrong with the file, without its name.
-pub(crate) fn read_ca_file(path: &Path) -> Result<Vec<Certificate>, String> {
-    let pem = read_small_file(path).map_err(|error| error.to_string())?;
-    let certificates = Certificate::from_pem_bundle(&pem).map_err(|_| "it is not a PEM file".to_owned())?;
-    if certificates.is_empty() {
-        return Err("there is no certificate in it".into());
-    }
-    Ok(certificates)
-}
-
-/// Neither waits for a pipe to be written nor reads a device for ever.
-fn read_small_file(path: &Path) -> io::Result<Vec<u8>> {
-    let nonblocking = OFlags::NONBLOCK.bits() as i32;
-    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    let mut content = Vec::new();
-    file.take(LONGEST_BODY as u64).read_to_end(&mut content)?;
-    Ok(content)
-}
-
-fn client_for(issuer: &Issuer) -> Result<Client, TransportFailure> {
-    let mut builder = ClientBuilder::new()
-        .redirect(Policy::none())
-        .no_proxy()
-        .referer(false)
-        .pool_idle_timeout(LONGEST_IDLE)
-        .user_agent(concat!("tokenbroker/", env!("CARGO_PKG_VERSION")));
-    if let Some(file) = &issuer.ca_file {
-        let certificates =
-            read_ca_file(file).map_err(|problem| tls(format!("ca_file {}: {problem}", file.display())))?;
-        builder = builder.tls_certs_only(certificates);
-    } else if is_plain_http(issuer) {
-        // Nothing is verified there: a host without CA certificates must not stand in its way.
-        builder = builder.tls_certs_only([]);
-    }
-    builder.build().map_err(|error| {
-        tls(format!(
-            "TLS can't be set up: {}; are CA certificates installed on this host (package ca-certificates)?",
-            innermost(&error)
-        ))
+async fn exchange(
+    connections: &Connections,
+    request: HttpRequest,
+    now: Moment,
+) -> Result<HttpResponse, TransportFailure> {
+    let issuer = connections.issuer();
+    resolver::check_literal(request.url.url(), issuer)?;
+    let host = request.url.url().host_str().unwrap_or_default().to_owned();
+    let words = Exchange { issuer, host: &host };
+    let result = tokio::time::timeout(issuer.timeout, async {
+        let (client, proxy) = connections.client(now).await?;
+        send(&client, request).await.map_err(|fault| {
+            if fault.may_be_the_connections() {
+                connections.suspect();
+            }
+            words.failure(fault, proxy.as_deref())
+        })
+    });
+    result.await.unwrap_or_else(|_| {
+        connections.suspect();
+        Err(words.timeout())
     })
 }
 
-fn is_plain_http(issuer: &Issuer) -> bool {
-    let url = match &issuer.endpoint {
-        EndpointSource::Discover(identifier) => identifier.as_str(),
-        EndpointSource::Named { endpoint, .. } => endpoint.as_str(),
-    };
-    url.starts_with("http:")
-}
-
-async fn exchange(client: &Client, request: HttpRequest, timeout: Duration) -> Result<HttpResponse, Fault> {
+async fn send(client: &Client, request: HttpRequest) -> Result<HttpResponse, Fault> {
     let url = request.url.url().clone();
     let mut builder = match request.method {
         Method::Get => client.get(url),
         Method::Post => client.post(url),
     };
     let mut headers = HeaderMap::new();
+    // Without it a server may choose any coding (RFC 9110 section 12.5.3).
+    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     for (name, value) in &request.headers {
         let mut value = HeaderValue::from_str(value.expose()).map_err(|_| Fault::Unsendable)?;
         value.set_sensitive(true);
         headers.insert(HeaderName::from_static(name), value);
     }
-    builder = builder.headers(headers).timeout(timeout);
+    builder = builder.headers(headers);
     if let Some(body) = request.body {
         builder = builder.body(body.expose().to_vec());
     }
@@ -154,89 +162,10 @@ async fn exchange(client: &Client, request: HttpRequest, timeout: Duration) -> R
     let header = |name| response.headers().get(name).and_then(|value: &HeaderValue| value.to_str().ok());
     let (status, content_type) = (response.status().as_u16(), header(CONTENT_TYPE).map(str::to_owned));
     let (retry_after, date) = (header(RETRY_AFTER).map(str::to_owned), header(DATE).map(str::to_owned));
-    let mut body = Zeroizing::new(Vec::new());
+    let mut body = Body::of(response.headers())?;
     while let Some(chunk) = response.chunk().await? {
-        if body.len() + chunk.len() > LONGEST_BODY {
-            return Err(Fault::TooLong);
-        }
-        body.extend_from_slice(&chunk);
+        body.take(&chunk)?;
     }
-    Ok(HttpResponse { status, content_type, retry_after, date, body: Secret::from(body.as_slice()) })
-}
-
-/// Why there is no response.
-enum Fault {
-    Unsendable,
-    TooLong,
-    Reqwest(reqwest::Error),
-}
-
-impl From<reqwest::Error> for Fault {
-    fn from(error: reqwest::Error) -> Self {
-        // A URL can hold what is not for a log.
-        Self::Reqwest(error.without_url())
-    }
-}
-
-fn transport_failure(fault: Fault, host: &str) -> TransportFailure {
-    let error = match fault {
-        Fault::Unsendable => return network("the client ID can't be put into a header".into()),
-        Fault::TooLong => {
-            let message = format!("the response of {host} is longer than {LONGEST_BODY} bytes");
-            return TransportFailure { kind: TransportKind::Malformed, message };
-        }
-        Fault::Reqwest(error) => error,
-    };
-    if error.is_timeout() {
-        let message = format!("{host} did not answer in time");
-        return TransportFailure { kind: TransportKind::Timeout, message };
-    }
-    if let Some(problem) = tls_problem(&error) {
-        return tls(format!("TLS with {host} failed: {problem}"));
-    }
-    let doing = if error.is_connect() { "can't connect to" } else { "the exchange broke off with" };
-    network(format!("{doing} {host}: {}", innermost(&error)))
-}
-
-fn network(message: String) -> TransportFailure {
-    TransportFailure { kind: TransportKind::Network, message }
-}
-
-fn tls(message: String) -> TransportFailure {
-    TransportFailure { kind: TransportKind::Tls, message }
-}
-
-/// What rustls said, if it was rustls that gave up. It travels inside of I/O errors.
-fn tls_problem(error: &reqwest::Error) -> Option<String> {
-    let mut next = error.source();
-    while let Some(error) = next {
-        if let Some(problem) = error.downcast_ref() {
-            return Some(words_for(problem));
-        }
-        // An I/O error names as its source the source of what is inside of it.
-        next = match error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref) {
-            Some(inside) => Some(inside),
-            None => error.source(),
-        };
-    }
-    None
-}
-
-fn words_for(problem: &rustls::Error) -> String {
-    match problem {
-        // The latter: a CA that is trusted has the same name.
-        rustls::Error::InvalidCertificate(
-            CertificateError::UnknownIssuer | CertificateError::BadSignature,
-        ) => "its certificate is not from a CA that is trusted here".into(),
-        other => other.to_string(),
-    }
-}
-
-/// The error at the end of the chain: what the operating system or the protocol said.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut innermost: &dyn std::error::Error = error;
-    while let Some(source) = innermost.source() {
-        innermost = source;
-    }
-    innermost.to_string()
+    let body = Secret::from(body.finish()?.as_slice());
+    Ok(HttpResponse { status, content_type, retry_after, date, body })
 }

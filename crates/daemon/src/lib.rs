@@ -9,6 +9,7 @@ mod configuration;
 mod convert;
 mod event_loop;
 mod http;
+mod kept_tokens;
 mod key_store;
 mod log;
 mod logging;

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokenbroker_core::config::{ClientName, Config};
 use tokenbroker_core::engine::{ClientStatus, Granted, Refusal, StoredCredential, WaiterId};
+use tokenbroker_core::narrowing::Narrowing;
 use tokenbroker_core::policy::Access;
 use tokenbroker_core::slots::Slots;
 use tokenbroker_core::time::Moment;
@@ -73,8 +75,8 @@ pub(crate) enum Ask {
     },
     /// The caller is gone, and wants no answer.
     Gone(WaiterId),
-    /// How these clients are doing.
-    Status { clients: Vec<ClientName>, reply: oneshot::Sender<Vec<ClientStatus>> },
+    /// How these clients are doing, and why, if they are to be explained.
+    Status { clients: Vec<ClientName>, explain: bool, reply: oneshot::Sender<Vec<Report>> },
     /// Read the configuration again. The error is what the administrator reads.
     Reload { reply: oneshot::Sender<Result<(), ReloadRefused>> },
     /// A credential was stored, or is what is left. Done when the engine knows.
@@ -84,12 +86,22 @@ pub(crate) enum Ask {
 }
 
 /// What is asked of a token.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) enum Want {
-    /// One that still lives this long.
-    Current { min_ttl: std::time::Duration },
+    /// One of this token key that still lives this long.
+    Current { narrowing: Narrowing, min_ttl: Duration },
+    /// One that a resource may take: it refused this generation of the token key with this handle.
+    Newer { handle: u64, generation: u64 },
     /// A new one.
     Renewal,
+}
+
+/// How a client is doing.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) status: ClientStatus,
+    /// In words; empty where nobody asked for them.
+    pub(crate) explanation: Vec<String>,
 }
 
 /// A configuration that was not taken; the old one stays.

@@ -24,6 +24,7 @@ use crate::clock;
 use crate::configuration::{Files, Refused};
 use crate::event_loop::EventLoop;
 use crate::http::Reqwest;
+use crate::kept_tokens::TokenFile;
 use crate::key_store::KeyStoreThread;
 use crate::places::{MissingVariable, Places};
 use crate::sessions;
@@ -84,6 +85,7 @@ pub(crate) fn start(options: &Options) -> Result<Daemon, StartError> {
         message: with_source(&error),
         hint: Some("stop the other one, or give this one a state_dir and socket of its own".into()),
     })?;
+    let token_file = TokenFile::new(&state_dir);
     let key_store = open_key_store(&config, &places, state_dir)?;
 
     let event_loop_runtime = EventLoopRuntime::new().map_err(StartError::io("a runtime can't be made"))?;
@@ -99,12 +101,12 @@ pub(crate) fn start(options: &Options) -> Result<Daemon, StartError> {
     let slots = Arc::clone(engine.slots());
     let shared = Arc::new(Shared::new(random()?, slots, Arc::new(config), key_store, ask));
 
+    let http = Reqwest::start().map_err(StartError::io("a thread can't be started"))?;
     let (event_loop, signals) = {
         let _inside = event_loop_runtime.runtime.enter();
         let signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM]);
         let signals = signals.map_err(StartError::io("signals can't be received"))?;
-        let event_loop =
-            EventLoop::new(engine, Reqwest::default(), Arc::clone(&shared), asks, files, own_uid);
+        let event_loop = EventLoop::new(engine, http, Arc::clone(&shared), asks, files, token_file, own_uid);
         (event_loop.map_err(StartError::io("the event loop can't be set up"))?, signals)
     };
     let event_loop = resolve_names(&event_loop_runtime, event_loop, &shared, own_uid);

@@ -15,7 +15,7 @@ use keyring_core::api::{CredentialApi, CredentialStoreApi};
 use keyring_core::{Credential, Entry, Error as StoreError};
 use tokenbroker_secret::Secret;
 
-use self::format::{Entries, Header, Malformed};
+use self::format::{Entries, Header, Indexed, Malformed};
 use self::key::{Key, KeyPlaces, Place};
 use crate::private_file::{self, Readers, Stamp};
 use crate::{Error, Needed, vault};
@@ -50,10 +50,11 @@ impl EncryptedFile {
         Ok(())
     }
 
-    /// Whether the file holds something, as far as it says without being decrypted. What can't be read does.
-    pub(crate) fn holds_anything(&self) -> Result<bool, Error> {
+    /// Whether the file holds credentials, as far as it says without being decrypted. What can't be read does.
+    pub(crate) fn holds_credentials(&self) -> Result<bool, Error> {
         let Some((file, _)) = private_file::read(&self.0.path, Readers::Owner)? else { return Ok(false) };
-        Ok(Header::parse(file.expose()).map_or(true, |header| !header.index.is_empty()))
+        let is_credential = |line: &Indexed| vault::split_user(&line.user).is_some();
+        Ok(Header::parse(file.expose()).map_or(true, |header| header.index.iter().any(is_credential)))
     }
 
     /// What the placement of the key protects against.
@@ -429,7 +430,7 @@ mod tests {
         let error = ours(entry(&fixture.store, "one/1").set_secret(b"y").unwrap_err());
         assert!(error.message().contains("newer tokenbroker (format 2)"), "{error:?}");
         assert_eq!(std::fs::read(fixture.path("keystore")).unwrap(), newer);
-        assert!(fixture.store.holds_anything().unwrap());
+        assert!(fixture.store.holds_credentials().unwrap());
     }
 
     #[test]

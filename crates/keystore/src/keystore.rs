@@ -10,6 +10,7 @@ use crate::envelope::{Content, Unreadable};
 use crate::key::{self, PrivateKey};
 use crate::os_keyring::OsKeyring;
 use crate::placement::{Backend, Placement};
+use crate::sealing_key::{self, SealingKey};
 use crate::vault::{self, Found, Item, Vault};
 use crate::{Algorithm, Current, Error, PublicKey, StoreKind, Stored};
 
@@ -256,6 +257,44 @@ impl KeyStore {
                 Err(Error::refused(format!("{client} has a secret, and a key is asked for"))
                     .with_hint(format!("make one: tokenbroker key generate {client}")))
             }
+        }
+    }
+
+    /// The key that seals what the daemon keeps of its tokens, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] if what is stored there is no key to this version.
+    pub fn sealing_key(&self) -> Result<Option<SealingKey>, Error> {
+        match self.placement.for_reading()? {
+            Some(vault) => sealing_key::read(&vault),
+            None => Ok(None),
+        }
+    }
+
+    /// The same, made if there is none yet. `None` until [`StoreChoice::Auto`] has decided: that is for the first
+    /// credential to do, and there are no tokens before it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] if what is stored there is no key to this version; it is not replaced.
+    pub fn sealing_key_or_new(&mut self) -> Result<Option<SealingKey>, Error> {
+        let Some(vault) = self.placement.for_reading()? else { return Ok(None) };
+        if let Some(key) = sealing_key::read(&vault)? {
+            return Ok(Some(key));
+        }
+        sealing_key::create(&self.placement.for_writing()?).map(Some)
+    }
+
+    /// Removes that key: whatever was sealed with it is worth nothing from then on, copies of it too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] if what is stored there is no key to this version.
+    pub fn remove_sealing_key(&mut self) -> Result<(), Error> {
+        match self.placement.for_reading()? {
+            Some(vault) => sealing_key::remove(&vault),
+            None => Ok(()),
         }
     }
 

@@ -14,6 +14,8 @@ mod keystore;
 mod os_keyring;
 mod placement;
 mod private_file;
+mod sealed;
+mod sealing_key;
 #[cfg(test)]
 mod test_stores;
 mod vault;
@@ -23,3 +25,4 @@ pub use credential::{
 };
 pub use error::Error;
 pub use keystore::{KeyStore, Options, StoreChoice};
+pub use sealing_key::SealingKey;

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use keyring_core::CredentialStore;
+use keyring_core::{CredentialStore, Entry};
 
 use crate::encrypted_file::EncryptedFile;
 use crate::private_file::{self, Readers};
@@ -37,7 +37,7 @@ impl Placement {
         file.check()?;
         let memory = state.join("keystore.choice");
         let mut remembered = recall(&memory)?;
-        if remembered.is_none() && file.holds_anything()? {
+        if remembered.is_none() && file.holds_credentials()? {
             remembered = Some(StoreKind::EncryptedFile);
         }
         Ok(Self {
@@ -130,9 +130,9 @@ impl Placement {
         };
         let holds = match remembered {
             StoreKind::EncryptedFile => {
-                self.file.holds_anything()?.then(|| "it holds credentials".to_owned())
+                self.file.holds_credentials()?.then(|| "it holds credentials".to_owned())
             }
-            StoreKind::OsKeyring => match self.keyring.store().and_then(|store| holds_anything(&*store)) {
+            StoreKind::OsKeyring => match self.keyring.store().and_then(|store| holds_credentials(&*store)) {
                 Ok(holds) => holds.then(|| "it holds credentials".to_owned()),
                 Err(error) => Some(format!("whether it still holds credentials can't be told: {error}")),
             },
@@ -153,8 +153,10 @@ impl Placement {
     }
 }
 
-fn holds_anything(store: &CredentialStore) -> Result<bool, Error> {
-    Ok(!store.search(&HashMap::from([("service", vault::SERVICE)]))?.is_empty())
+fn holds_credentials(store: &CredentialStore) -> Result<bool, Error> {
+    let found = store.search(&HashMap::from([("service", vault::SERVICE)]))?;
+    let users = found.iter().filter_map(Entry::get_specifiers);
+    Ok(users.into_iter().any(|(_, user)| vault::split_user(&user).is_some()))
 }
 
 fn configured(choice: StoreChoice) -> Option<StoreKind> {

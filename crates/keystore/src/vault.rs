@@ -129,12 +129,17 @@ impl Vault {
         }
     }
 
+    /// What is kept beside the credentials. Its name has no slash, so that it is never taken for one of them.
+    pub(crate) fn apart(&self, name: &str) -> Result<Entry, Error> {
+        Ok(self.store.build(SERVICE, name, None)?)
+    }
+
     fn entry(&self, client: &str, version: &str) -> Result<Entry, Error> {
         Ok(self.store.build(SERVICE, &format!("{client}/{version}"), None)?)
     }
 }
 
-/// Client and version in the name of an item.
+/// Client and version in the name of an item; `None` if that is no credential's.
 pub(crate) fn split_user(user: &str) -> Option<(&str, &str)> {
     user.rsplit_once('/')
 }

@@ -79,8 +79,10 @@ impl HttpResponse {
 
     /// The JSON object in the body.
     pub(crate) fn json<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Unreadable> {
-        let wrong = |unreadable| if self.is_web_page() { Unreadable::WebPage } else { unreadable };
-        json::object(self.body.expose()).map_err(wrong)
+        json::object(self.body.expose()).map_err(|unreadable| match unreadable {
+            Unreadable::NotAnObject if self.is_web_page() => Unreadable::WebPage,
+            _ => unreadable,
+        })
     }
 
     fn is_web_page(&self) -> bool {
@@ -105,10 +107,22 @@ impl HttpResponse {
 }
 
 /// An HTTP date (RFC 9110 section 5.6.7, all three formats) in seconds since 1970 (UTC).
+///
+/// Years go from 1970 to 9999; two digits mean 1970 to 2069. A leap second counts as the first second of the next day.
 pub fn parse_http_date(text: &str) -> Option<u64> {
-    let date = httpdate::parse_http_date(text.trim()).ok()?;
-    date.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs())
+    let is_leap_second = text.contains(LEAP_SECOND);
+    let text = text.trim_ascii().replacen(LEAP_SECOND, " 23:59:59 ", 1);
+    // The parser takes anything for the space before the time of day of the second format.
+    let before_time = text.find(':')?.checked_sub(3)?;
+    if text.as_bytes().get(before_time) != Some(&b' ') {
+        return None;
+    }
+    let date = httpdate::parse_http_date(&text).ok()?;
+    date.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs() + u64::from(is_leap_second))
 }
+
+/// The RFC has it; the parser doesn't. In all three formats the time of day stands between spaces.
+const LEAP_SECOND: &str = " 23:59:60 ";
 
 #[cfg(test)]
 mod tests {
@@ -128,16 +142,46 @@ mod tests {
         {
             assert_eq!(parse_http_date(date), Some(784_111_777), "{date}");
         }
-        for nonsense in ["", "tomorrow", "784111777", "1994-11-06T08:49:37Z", "Sun, 06 Nov 1066 08:49:37 GMT"]
-        {
+        for nonsense in [
+            "",
+            ":",
+            "tomorrow",
+            "784111777",
+            "1994-11-06T08:49:37Z",
+            "Sun, 06 Nov 1066 08:49:37 GMT",
+            "Sunday, 06-Nov-94T08:49:37 GMT",
+        ] {
             assert_eq!(parse_http_date(nonsense), None, "{nonsense}");
         }
     }
 
     #[test]
-    fn a_server_may_tell_the_time() {
-        let date = Some("Sun, 06 Nov 1994 08:49:37 GMT".to_owned());
-        assert_eq!(HttpResponse { date, ..response(None) }.server_time(), Some(784_111_777));
+    fn a_leap_second_is_the_first_of_the_next_day() {
+        for date in
+            ["Sat, 31 Dec 2016 23:59:60 GMT", "Saturday, 31-Dec-16 23:59:60 GMT", "Sat Dec 31 23:59:60 2016"]
+        {
+            assert_eq!(parse_http_date(date), Some(1_483_228_800), "{date}");
+        }
+        for no_leap_second in [
+            "Sat, 31 Dec 2016 22:59:60 GMT",
+            "Sat, 31 Dec 2016 23:59:61 GMT",
+            "Sat, 31 Dec 2016 23:60:60 GMT",
+        ] {
+            assert_eq!(parse_http_date(no_leap_second), None, "{no_leap_second}");
+        }
+    }
+
+    #[test]
+    fn s40_a_server_may_tell_the_time() {
+        let server_time = |date: &str| {
+            let date = Some(date.to_owned());
+            HttpResponse { date, ..response(None) }.server_time()
+        };
+        assert_eq!(server_time("Sun, 06 Nov 1994 08:49:37 GMT"), Some(784_111_777));
+        assert_eq!(server_time("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
+        for nonsense in ["", "now", "Sun, 06 Nov 1994 08:49:37 CET", "Mon, 06 Nov 1994 08:49:37 GMT"] {
+            assert_eq!(server_time(nonsense), None, "{nonsense:?}");
+        }
         assert_eq!(response(None).server_time(), None);
     }
 
@@ -147,6 +191,17 @@ mod tests {
         assert!(response(Some("Text/HTML ; charset=utf-8")).is_web_page());
         assert!(!response(Some("application/json")).is_web_page());
         assert!(!response(None).is_web_page());
+    }
+
+    #[test]
+    fn s37_json_under_a_wrong_content_type_is_read_and_refused_as_json() {
+        let read = |body: &str| {
+            let content_type = Some("text/html".to_owned());
+            HttpResponse { content_type, ..HttpResponse::plain(200, body) }.json::<serde_json::Value>()
+        };
+        assert!(read("{}").is_ok());
+        assert_eq!(read(r#"{"a":1,"a":2}"#), Err(Unreadable::DuplicateKey));
+        assert_eq!(read("<html>"), Err(Unreadable::WebPage));
     }
 
     #[test]

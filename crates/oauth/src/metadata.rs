@@ -68,7 +68,7 @@ fn check_issuer(named: Option<&str>, expected: &Issuer) -> Result<(), MetadataEr
 #[non_exhaustive]
 pub enum MetadataError {
     /// There is nothing at this URL.
-    #[error("the issuer publishes no metadata there (HTTP {status})")]
+    #[error("{}", not_found(*status))]
     NotFound {
         /// The status code.
         status: u16,
@@ -101,10 +101,16 @@ pub enum MetadataError {
     Endpoint(UrlError),
 }
 
+fn not_found(status: u16) -> String {
+    match status {
+        300..=399 => format!("there is a redirect (HTTP {status}), and redirects are not followed"),
+        _ => format!("the issuer publishes no metadata there (HTTP {status})"),
+    }
+}
+
 impl MetadataError {
     fn http(response: &HttpResponse) -> Self {
-        let retry_after = response.retry_after.as_deref().and_then(RetryAfter::parse);
-        Self::Http { status: response.status, retry_after }
+        Self::Http { status: response.status, retry_after: RetryAfter::of(response) }
     }
 
     /// Whether the other of the issuer's [`metadata_urls`](Issuer::metadata_urls) may hold what this one does not.

@@ -29,8 +29,7 @@ impl TokenError {
     }
 
     pub(crate) fn new(kind: impl Into<TokenErrorKind>, response: &HttpResponse) -> Self {
-        let retry_after = response.retry_after.as_deref().and_then(RetryAfter::parse);
-        Self { kind: kind.into(), retry_after }
+        Self { kind: kind.into(), retry_after: RetryAfter::of(response) }
     }
 
     /// What to do about it.
@@ -78,9 +77,10 @@ pub enum TokenErrorKind {
     /// The server answered with an OAuth error.
     #[error("the authorization server {}", .0.words())]
     OAuth(ErrorCode),
-    /// 401 or 403 without an OAuth error, as some servers answer a wrong secret.
+    /// 401 or 403 without an OAuth error, as gateways answer, and some servers when the secret is wrong.
     #[error(
-        "the authorization server refused the client ID or its credential (HTTP {status}, without an OAuth error)"
+        "the token request was refused without an OAuth error (HTTP {status}): the client ID or its credential may be \
+         wrong, or a gateway in front of the authorization server lets no request of this host through"
     )]
     Refused {
         /// The status code.
@@ -208,7 +208,12 @@ mod tests {
                 let error = error(status, body);
                 assert_eq!(error.kind, TokenErrorKind::Refused { status }, "{body}");
                 assert_eq!((error.class(), error.code()), (Class::Credential, "http"));
+                let words = error.to_string();
+                assert!(words.contains("gateway") && words.contains("credential"), "{words}");
+                assert!(words.contains(&format!("without an OAuth error (HTTP {status})")), "{words}");
             }
+            let oauth = error(status, r#"{"error":"invalid_client"}"#).to_string();
+            assert!(!oauth.contains("gateway"), "the authorization server itself answered: {oauth}");
         }
     }
 

@@ -40,4 +40,7 @@ pub enum FailureCode {
     ShuttingDown,
     /// A fault of the daemon.
     Internal,
+    /// The handle of a token is not of this daemon instance, or its token key is gone, or the caller may not have its
+    /// tokens: a caller can't tell which. [`GetToken`](crate::GetToken) says more.
+    UnknownHandle,
 }

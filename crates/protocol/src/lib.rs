@@ -17,12 +17,16 @@ pub use codec::{DecodeError, EncodeError, decode, encode, encode_into};
 pub use failure::{Failure, FailureCode};
 pub use frame::{FrameBuffer, Oversize, frame};
 pub use message::{
-    Command, Credential, CredentialKind, CredentialStatus, GetToken, KeyAlgorithm, LastError, PublicKey,
-    Renewed, Reply, Request, Response, State, Status, StatusPage, Store, Token, TokenReply,
+    Command, Credential, CredentialKind, CredentialStatus, GetToken, KeyAlgorithm, LastError, Outcomes,
+    PublicKey, Rejected, Renewed, Reply, Request, Response, State, Status, StatusPage, Store, Token,
+    TokenReply,
 };
 
 /// The longest payload of a frame, in bytes. A longer one is refused before any of it is read.
 pub const MAX_FRAME: usize = 64 * 1024;
+
+/// The longest [`Status::explanation`], in bytes of all its lines together.
+pub const MAX_EXPLANATION: usize = 16 * 1024;
 
 /// The longest access token that is carried, in bytes.
 pub const MAX_TOKEN: usize = 32 * 1024;

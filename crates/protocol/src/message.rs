@@ -16,7 +16,8 @@ pub struct Request {
     pub command: Command,
 }
 
-/// What can be asked. Everything after [`Command::Status`] takes an administrator.
+/// What can be asked. It takes an administrator, but for [`Ping`](Self::Ping), [`GetToken`](Self::GetToken),
+/// [`Status`](Self::Status) and [`Rejected`](Self::Rejected).
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum Command {
     /// Answered with [`Response::Done`].
@@ -90,6 +91,8 @@ pub enum Command {
         /// Which one.
         kid: String,
     },
+    /// A resource refused a token (401); answered with [`Response::Token`].
+    Rejected(Rejected),
 }
 
 /// Asks for the current token of a client.
@@ -106,6 +109,21 @@ pub struct GetToken {
     /// How long the token should still live, in milliseconds.
     pub min_ttl_ms: u64,
     /// How long to wait while there is no token, in milliseconds; `None` is ten seconds.
+    pub wait_ms: Option<u64>,
+}
+
+/// Says that a resource refused a token, and asks for a newer one of the same token key.
+///
+/// However many callers say so of one generation, one token request comes of it. While there is no newer token, the
+/// answer is [`FailureCode::NoToken`](crate::FailureCode::NoToken), and
+/// [`FailureCode::UnknownHandle`](crate::FailureCode::UnknownHandle) where only [`GetToken`] can help.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
+pub struct Rejected {
+    /// [`Token::handle`], from this daemon instance.
+    pub handle: u64,
+    /// [`Token::generation`] of the token that was refused.
+    pub generation: u64,
+    /// How long to wait for a newer token, in milliseconds; `None` is ten seconds.
     pub wait_ms: Option<u64>,
 }
 
@@ -214,20 +232,47 @@ pub struct Status {
     pub state: State,
     /// Whether a token request is under way.
     pub renewing: bool,
+    /// Whether one is due, and waits for its turn at the issuer.
+    pub queued: bool,
     /// How long the token may still be used, in milliseconds; `None` without one.
     pub expires_in_ms: Option<u64>,
     /// When it is renewed, in milliseconds from now; `None` while that is under way or without a plan.
     pub renew_in_ms: Option<u64>,
     /// The token's generation; 0 before the first.
     pub generation: u64,
-    /// Token requests since the start, failed ones included.
+    /// Token requests since the start, failed ones and the one under way included.
     pub token_requests: u64,
+    /// What came of them.
+    pub outcomes: Outcomes,
     /// Tokens given to callers since the start.
     pub gets: u64,
+    /// Those of them that were given at once, from the cache: each is a token request avoided.
+    pub gets_from_cache: u64,
+    /// Callers that wait for a token now.
+    pub waiting: u64,
+    /// For how many parts of what is configured a token is held besides: of fewer scopes or resources.
+    pub narrowed: u64,
     /// The last failure, until a token request succeeds.
     pub last_error: Option<LastError>,
     /// The credential in use.
     pub credential: Option<CredentialStatus>,
+    /// How far the clock of the authorization server is ahead of this host's, in seconds; `None` if the two agree.
+    pub clock_offset: Option<i64>,
+    /// What happened, what happens next and when: lines to read, if the status of this client alone was asked for.
+    pub explanation: Vec<String>,
+}
+
+/// What came of token requests, by whose fault a failure is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
+pub struct Outcomes {
+    /// A token.
+    pub issued: u64,
+    /// A failure that passes by itself: the network, an overloaded server.
+    pub transient: u64,
+    /// The credential was refused.
+    pub credential: u64,
+    /// The request was refused: its scope, its grant type.
+    pub request: u64,
 }
 
 /// Where a client stands.

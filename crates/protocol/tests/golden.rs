@@ -2,16 +2,17 @@
 //!
 //! A released struct is frozen and an enum grows at its end: a vector here may be added, never changed. They are
 //! spaced by field, and were written down from the layout, not copied from the encoder: numbers over 250 are `fb`
-//! and two bytes, `fc` and four, `fd` and eight, the lowest first; text is its length and UTF-8; an option is `00`
-//! or `01` and the value; a list is its length and the items; an enum is the place of its variant.
+//! and two bytes, `fc` and four, `fd` and eight, the lowest first; a signed one is written as twice
+//! its value, a negative one as twice its magnitude less one; text is its length and UTF-8; an option is `00` or `01`
+//! and the value; a list is its length and the items; an enum is the place of its variant.
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may panic, too")]
 
 use std::fmt::{Debug, Write};
 
 use tokenbroker_protocol::{
     Command, Credential, CredentialKind, CredentialStatus, DecodeError, Failure, FailureCode, GetToken,
-    KeyAlgorithm, LastError, PublicKey, Renewed, Reply, Request, Response, State, Status, StatusPage, Store,
-    Token, decode, encode,
+    KeyAlgorithm, LastError, Outcomes, PublicKey, Rejected, Renewed, Reply, Request, Response, State, Status,
+    StatusPage, Store, Token, decode, encode,
 };
 
 /// Encodes to exactly these bytes, and these bytes decode to it.
@@ -94,6 +95,12 @@ fn requests_that_everybody_may_make() {
     );
     request(u32::MAX, Command::Status { client: None, after: None }, "fcffffffff 02 00 00");
     request(1, Command::Status { client: Some("a".into()), after: Some("b".into()) }, "01 02 010161 010162");
+    request(
+        1,
+        Command::Rejected(Rejected { handle: (2 << 32) | 1, generation: 7, wait_ms: Some(10_000) }),
+        "01 0c fd0100000002000000 07 01fb1027",
+    );
+    request(1, Command::Rejected(Rejected::default()), "01 0c 00 00 00");
 }
 
 #[test]
@@ -132,7 +139,7 @@ fn requests_of_administrators() {
     );
     request(1, Command::KeyPublic { client: client() }, "01 0a 0161");
     request(1, Command::KeyRetire { client: client(), kid: "k".into() }, "01 0b 0161 016b");
-    no_variant::<Command>(0x0c);
+    no_variant::<Command>(0x0d);
 }
 
 #[test]
@@ -182,21 +189,29 @@ fn states_of_clients() {
         issuer: "pp".into(),
         state: State::Degraded,
         renewing: true,
+        queued: true,
         expires_in_ms: Some(100),
         renew_in_ms: Some(200),
         generation: 3,
         token_requests: 4,
+        outcomes: Outcomes { issued: 6, transient: 7, credential: 8, request: 9 },
         gets: 5,
+        gets_from_cache: 10,
+        waiting: 11,
+        narrowed: 12,
         last_error: Some(LastError { code: "tls".into(), message: "no".into(), next_try_in_ms: Some(250) }),
         credential: Some(CredentialStatus {
             store: Store::EncryptedFile,
             kind: CredentialKind::PrivateKey,
             version: "v1".into(),
         }),
+        clock_offset: Some(-300),
+        explanation: vec!["b".into(), "cd".into()],
     };
     reply(
         Response::Status(StatusPage { clients: vec![status], more: true, notes: vec!["n".into()] }),
-        "01 03 01 0161 027070 02 01 0164 01c8 03 04 05 0103746c73026e6f01fa 010101027631 01 01016e",
+        "01 03 01 0161 027070 02 01 01 0164 01c8 03 04 06070809 05 0a 0b 0c 0103746c73026e6f01fa 010101027631 \
+         01fb5702 020162026364 01 01016e",
     );
 }
 
@@ -235,7 +250,7 @@ fn outcomes_of_administration() {
 fn the_places_of_variants() {
     use FailureCode::{
         Blocked, Denied, Internal, InvalidRequest, NoToken, Refused, ShuttingDown, TokenTooLarge,
-        UnknownClient,
+        UnknownClient, UnknownHandle,
     };
     golden_variants(&[
         Denied,
@@ -248,6 +263,7 @@ fn the_places_of_variants() {
         TokenTooLarge,
         ShuttingDown,
         Internal,
+        UnknownHandle,
     ]);
     golden_variants(&[State::Pending, State::Warm, State::Degraded, State::Unavailable, State::Blocked]);
     golden_variants(&[Store::OsKeyring, Store::EncryptedFile]);

@@ -35,7 +35,7 @@ pub(crate) use self::serving::tls_config;
 pub use self::builder::Builder;
 pub use self::fault::Fault;
 pub use self::metadata::Discovery;
-pub use self::state::Counts;
+pub use self::state::{Asked, Counts};
 
 /// How long [`AuthServer::start_again`] tries to get its port back.
 const PORT_DEADLINE: Duration = Duration::from_secs(5);
@@ -168,6 +168,11 @@ impl AuthServer {
     /// The token requests that claimed to be this client's, by what became of them.
     pub fn counts(&self, client_id: &str) -> Counts {
         self.server.state().counts.get(client_id).copied().unwrap_or_default()
+    }
+
+    /// What each of this client's token requests was for, whatever became of it, in the order in which they came.
+    pub fn asked(&self, client_id: &str) -> Vec<Asked> {
+        self.server.state().asked.get(client_id).cloned().unwrap_or_default()
     }
 
     /// All token requests, those of unknown clients included.

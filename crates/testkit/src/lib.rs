@@ -29,7 +29,7 @@ mod suites;
 mod wait;
 mod workers;
 
-pub use auth_server::{AuthServer, Counts, Discovery, Fault};
+pub use auth_server::{Asked, AuthServer, Counts, Discovery, Fault};
 pub use binaries::binary;
 pub use client::Client;
 pub use clock::{Stopwatch, http_date};

@@ -25,6 +25,13 @@ pub(crate) fn run(socket: Option<&Path>, get: &Get) -> Result<(), Error> {
 
 fn request(get: &Get) -> TokenRequest {
     let mut request = TokenRequest::new(&get.client).min_ttl(get.min_ttl.unwrap_or(Duration::ZERO));
+    if !get.scope.is_empty() {
+        request = request.scope(get.scope.join(" "));
+    }
+    request = get.resource.iter().fold(request, TokenRequest::resource);
+    if let Some(audience) = &get.audience {
+        request = request.audience(audience);
+    }
     if let Some(wait) = get.wait {
         request = request.wait(wait);
     }

@@ -34,6 +34,13 @@ pub(crate) struct Status<'a> {
     gets: u64,
     last_error: Option<LastError<'a>>,
     credential: Option<CredentialStatus<'a>>,
+    queued: bool,
+    outcomes: Outcomes,
+    gets_from_cache: u64,
+    waiting: u64,
+    narrowed: u64,
+    clock_offset: Option<i64>,
+    explanation: &'a [String],
 }
 
 impl<'a> From<&'a protocol::Status> for Status<'a> {
@@ -58,7 +65,29 @@ impl<'a> From<&'a protocol::Status> for Status<'a> {
                 kind: words::kind(credential.kind),
                 version: &credential.version,
             }),
+            queued: status.queued,
+            outcomes: status.outcomes.into(),
+            gets_from_cache: status.gets_from_cache,
+            waiting: status.waiting,
+            narrowed: status.narrowed,
+            clock_offset: status.clock_offset,
+            explanation: &status.explanation,
         }
+    }
+}
+
+#[derive(Serialize)]
+struct Outcomes {
+    issued: u64,
+    transient: u64,
+    credential: u64,
+    request: u64,
+}
+
+impl From<protocol::Outcomes> for Outcomes {
+    fn from(outcomes: protocol::Outcomes) -> Self {
+        let protocol::Outcomes { issued, transient, credential, request } = outcomes;
+        Self { issued, transient, credential, request }
     }
 }
 
@@ -119,17 +148,24 @@ mod tests {
             issuer: "signaturgruppen-pp".into(),
             state: State::Pending,
             renewing: true,
+            queued: false,
             expires_in_ms: None,
             renew_in_ms: None,
             generation: 0,
             token_requests: 1,
+            outcomes: protocol::Outcomes::default(),
             gets: 0,
+            gets_from_cache: 0,
+            waiting: 0,
+            narrowed: 0,
             last_error: None,
             credential: None,
+            clock_offset: None,
+            explanation: Vec::new(),
         };
         assert_eq!(
             serde_json::to_string(&Status::from(&nothing)).unwrap(),
-            r#"{"client":"signtext","issuer":"signaturgruppen-pp","state":"pending","renewing":true,"expires_in":null,"renew_in":null,"generation":0,"token_requests":1,"gets":0,"last_error":null,"credential":null}"#
+            r#"{"client":"signtext","issuer":"signaturgruppen-pp","state":"pending","renewing":true,"expires_in":null,"renew_in":null,"generation":0,"token_requests":1,"gets":0,"last_error":null,"credential":null,"queued":false,"outcomes":{"issued":0,"transient":0,"credential":0,"request":0},"gets_from_cache":0,"waiting":0,"narrowed":0,"clock_offset":null,"explanation":[]}"#
         );
     }
 
@@ -140,11 +176,16 @@ mod tests {
             issuer: "signaturgruppen-pp".into(),
             state: State::Degraded,
             renewing: false,
+            queued: true,
             expires_in_ms: Some(899_999),
             renew_in_ms: Some(12_000),
             generation: 4,
             token_requests: 9,
+            outcomes: protocol::Outcomes { issued: 4, transient: 3, credential: 2, request: 1 },
             gets: 1_000,
+            gets_from_cache: 996,
+            waiting: 5,
+            narrowed: 6,
             last_error: Some(protocol::LastError {
                 code: "timeout".into(),
                 message: "no answer within 10 s".into(),
@@ -155,10 +196,12 @@ mod tests {
                 kind: CredentialKind::PrivateKey,
                 version: "5f0c".into(),
             }),
+            clock_offset: Some(-240),
+            explanation: vec!["It has a token.".into()],
         };
         assert_eq!(
             serde_json::to_string(&Status::from(&degraded)).unwrap(),
-            r#"{"client":"signtext","issuer":"signaturgruppen-pp","state":"degraded","renewing":false,"expires_in":899,"renew_in":12,"generation":4,"token_requests":9,"gets":1000,"last_error":{"code":"timeout","message":"no answer within 10 s","next_try_in":12},"credential":{"store":"os-keyring","kind":"private-key","version":"5f0c"}}"#
+            r#"{"client":"signtext","issuer":"signaturgruppen-pp","state":"degraded","renewing":false,"expires_in":899,"renew_in":12,"generation":4,"token_requests":9,"gets":1000,"last_error":{"code":"timeout","message":"no answer within 10 s","next_try_in":12},"credential":{"store":"os-keyring","kind":"private-key","version":"5f0c"},"queued":true,"outcomes":{"issued":4,"transient":3,"credential":2,"request":1},"gets_from_cache":996,"waiting":5,"narrowed":6,"clock_offset":-240,"explanation":["It has a token."]}"#
         );
     }
 

@@ -9,10 +9,11 @@ use crate::output::words;
 /// What stands where there is nothing to say.
 const NOTHING: &str = "-";
 
-/// The clients' states, then in full sentences what failed last and what else an operator should know.
+/// The clients' states, then in full sentences what failed last and what else an operator should know. What a client is
+/// explained with takes the place of its failure.
 pub(crate) fn status(clients: &[Status], notes: &[String]) -> String {
     if clients.is_empty() {
-        return sections("no clients\n".to_owned(), &[], notes);
+        return sections("no clients\n".to_owned(), &[notes]);
     }
     let mut table = plain([
         "CLIENT",
@@ -38,11 +39,15 @@ pub(crate) fn status(clients: &[Status], notes: &[String]) -> String {
             Cell::new(credential(client)),
         ]);
     }
-    let errors: Vec<String> = clients
+    let (explained, others): (Vec<&Status>, Vec<&Status>) =
+        clients.iter().partition(|client| !client.explanation.is_empty());
+    let errors: Vec<String> = others
         .iter()
         .filter_map(|client| client.last_error.as_ref().map(|error| last_error(&client.client, error)))
         .collect();
-    sections(lines(&table), &errors, notes)
+    let explanations: Vec<String> =
+        explained.iter().flat_map(|client| client.explanation.iter().cloned()).collect();
+    sections(lines(&table), &[&explanations, &errors, notes])
 }
 
 /// The stored credentials.
@@ -113,12 +118,12 @@ fn lines(table: &Table) -> String {
     text
 }
 
-fn sections(mut text: String, errors: &[String], notes: &[String]) -> String {
-    for section in [errors, notes] {
+fn sections(mut text: String, sections: &[&[String]]) -> String {
+    for section in sections {
         if !section.is_empty() {
             text.push('\n');
         }
-        for line in section {
+        for line in *section {
             text.push_str(line);
             text.push('\n');
         }
@@ -128,7 +133,9 @@ fn sections(mut text: String, errors: &[String], notes: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tokenbroker_client::protocol::{CredentialKind, CredentialStatus, KeyAlgorithm, State, Store};
+    use tokenbroker_client::protocol::{
+        CredentialKind, CredentialStatus, KeyAlgorithm, Outcomes, State, Store,
+    };
 
     use super::*;
 
@@ -138,13 +145,20 @@ mod tests {
             issuer: "pp".into(),
             state,
             renewing: false,
+            queued: false,
             expires_in_ms: None,
             renew_in_ms: None,
             generation: 0,
             token_requests: 0,
+            outcomes: Outcomes::default(),
             gets: 0,
+            gets_from_cache: 0,
+            waiting: 0,
+            narrowed: 0,
             last_error: None,
             credential: None,
+            clock_offset: None,
+            explanation: Vec::new(),
         }
     }
 
@@ -188,6 +202,38 @@ mail: there is no credential (no_credential)
 signtext: no answer within 10 s (timeout); next try in 12 s
 
 the key store is a file whose key lies beside it
+"
+        );
+    }
+
+    #[test]
+    fn one_client_is_explained_instead_of_its_failure_shown() {
+        let explained = Status {
+            expires_in_ms: Some(915_000),
+            renew_in_ms: Some(12_400),
+            generation: 11,
+            token_requests: 12,
+            outcomes: Outcomes { issued: 11, transient: 1, ..Outcomes::default() },
+            gets: 30_412,
+            gets_from_cache: 30_401,
+            last_error: Some(LastError {
+                code: "timeout".into(),
+                message: "no answer within 10 s".into(),
+                next_try_in_ms: Some(12_400),
+            }),
+            explanation: vec!["The last renewal failed.".into(), "It is tried again in 12 s.".into()],
+            ..client("signtext", State::Degraded)
+        };
+        assert_eq!(
+            status(&[explained], &["a note".into()]),
+            "\
+CLIENT    ISSUER  STATE     EXPIRES         RENEWAL  GENERATION  REQUESTS  GETS   CREDENTIAL
+signtext  pp      degraded  in 15 min 15 s  in 12 s          11        12  30412  none
+
+The last renewal failed.
+It is tried again in 12 s.
+
+a note
 "
         );
     }

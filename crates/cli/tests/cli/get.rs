@@ -76,6 +76,15 @@ fn what_is_asked_is_what_the_arguments_say() {
     };
     let plain = GetToken { client: "signtext".into(), ..GetToken::default() };
     assert_eq!(asked(&["get", "signtext"]), plain);
+    let narrowed = GetToken {
+        scope: Some("a b c".into()),
+        resource: vec!["urn:r1".into(), "urn:r2".into()],
+        audience: Some("aud".into()),
+        ..plain.clone()
+    };
+    let words =
+        ["--scope", "a b", "--scope=c", "--resource", "urn:r1", "--resource=urn:r2", "--audience", "aud"];
+    assert_eq!(asked(&[&["get", "signtext"], &words[..]].concat()), narrowed);
     let asked = asked(&["get", "signtext", "--min-ttl", "5m", "--wait", "2s"]);
     assert_eq!(asked.min_ttl_ms, 300_000);
     // Less what connecting took.

@@ -1,7 +1,8 @@
 //! `status`, `renew` and `reload`.
 
 use tokenbroker_client::protocol::{
-    Command, CredentialKind, CredentialStatus, LastError, Renewed, Response, State, Status, StatusPage, Store,
+    Command, CredentialKind, CredentialStatus, LastError, Outcomes, Renewed, Response, State, Status,
+    StatusPage, Store,
 };
 
 use crate::fake::FakeDaemon;
@@ -12,17 +13,24 @@ fn warm(client: &str) -> Status {
         issuer: "pp".into(),
         state: State::Warm,
         renewing: false,
+        queued: false,
         expires_in_ms: Some(42_000),
         renew_in_ms: Some(30_500),
         generation: 3,
         token_requests: 4,
+        outcomes: Outcomes { issued: 3, transient: 1, ..Outcomes::default() },
         gets: 5,
+        gets_from_cache: 2,
+        waiting: 0,
+        narrowed: 0,
         last_error: None,
         credential: Some(CredentialStatus {
             store: Store::EncryptedFile,
             kind: CredentialKind::Secret,
             version: "5f0c".into(),
         }),
+        clock_offset: None,
+        explanation: Vec::new(),
     }
 }
 
@@ -99,7 +107,9 @@ fn the_objects_are_as_other_programs_expect_them() {
         "[{\"client\":\"mail\",\"issuer\":\"pp\",\"state\":\"unavailable\",\"renewing\":false,\
          \"expires_in\":null,\"renew_in\":30,\"generation\":3,\"token_requests\":4,\"gets\":5,\
          \"last_error\":{\"code\":\"network\",\"message\":\"the server refuses connections\",\"next_try_in\":12},\
-         \"credential\":{\"store\":\"encrypted-file\",\"kind\":\"secret\",\"version\":\"5f0c\"}}]\n"
+         \"credential\":{\"store\":\"encrypted-file\",\"kind\":\"secret\",\"version\":\"5f0c\"},\"queued\":false,\
+         \"outcomes\":{\"issued\":3,\"transient\":1,\"credential\":0,\"request\":0},\"gets_from_cache\":2,\
+         \"waiting\":0,\"narrowed\":0,\"clock_offset\":null,\"explanation\":[]}]\n"
     );
     let none = FakeDaemon::with(Response::Status(StatusPage::default())).cli(&["status", "--json"]).run();
     assert_eq!(none.stdout, "[]\n");
@@ -120,6 +130,33 @@ fn one_client_alone_is_asked_for() {
     let daemon = FakeDaemon::with(Response::Status(page));
     assert_eq!(daemon.cli(&["status", "signtext"]).run().code, Some(0));
     assert_eq!(daemon.asked(), [Command::Status { client: Some("signtext".into()), after: None }]);
+}
+
+#[test]
+fn one_client_alone_is_explained() {
+    let explanation = vec!["No token: the server refuses connections.".into(), "Next try in 12 s.".into()];
+    let explained = Status { explanation, ..unavailable("mail") };
+    let page = StatusPage { clients: vec![explained], more: false, notes: Vec::new() };
+    let daemon = FakeDaemon::with(Response::Status(page));
+    let outcome = daemon.cli(&["status", "mail"]).run();
+    assert_eq!(outcome.code, Some(0));
+    assert_eq!(
+        outcome.stdout,
+        "\
+CLIENT  ISSUER  STATE        EXPIRES  RENEWAL  GENERATION  REQUESTS  GETS  CREDENTIAL
+mail    pp      unavailable  -        in 30 s           3         4     5  secret in encrypted-file
+
+No token: the server refuses connections.
+Next try in 12 s.
+"
+    );
+    let json = daemon.cli(&["status", "mail", "--json"]).run().stdout;
+    assert!(
+        json.contains(
+            "\"explanation\":[\"No token: the server refuses connections.\",\"Next try in 12 s.\"]"
+        ),
+        "{json}"
+    );
 }
 
 #[test]

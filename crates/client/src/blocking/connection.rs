@@ -9,7 +9,7 @@ use tokenbroker_protocol::Response;
 use super::Timer;
 use crate::attempts::Setback;
 use crate::question::Question;
-use crate::session::Session;
+use crate::session::{Instance, Session};
 
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -58,6 +58,11 @@ impl Connection {
             }
             self.stream.set_timeout(timer.left(timer.elapsed())?).map_err(lost)?;
         }
+    }
+
+    /// Which daemon it leads to.
+    pub(super) fn instance(&self) -> Instance {
+        self.session.instance()
     }
 
     pub(super) fn is_reusable(&self) -> bool {

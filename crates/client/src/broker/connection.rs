@@ -10,7 +10,7 @@ use tokio::runtime::{Handle, Id};
 
 use crate::attempts::Setback;
 use crate::question::Question;
-use crate::session::Session;
+use crate::session::{Instance, Session};
 
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -55,6 +55,11 @@ impl Connection {
                 return Ok(response);
             }
         }
+    }
+
+    /// Which daemon it leads to.
+    pub(super) fn instance(&self) -> Instance {
+        self.session.instance()
     }
 
     pub(super) fn is_reusable(&self) -> bool {

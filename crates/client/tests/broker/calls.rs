@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::fake::{Place, Reaction, failed, now, token};
-use tokenbroker_client::protocol::{Command, FailureCode, Response};
+use tokenbroker_client::protocol::{Command, FailureCode, GetToken, Rejected, Response};
 use tokenbroker_client::{Broker, Builder, Error, ProtocolError, Token, TokenRequest, blocking};
 use tokio::runtime::Runtime;
 
@@ -38,6 +38,13 @@ impl Caller {
         match self {
             Self::Blocking(broker) => broker.token_with(request),
             Self::Async(runtime, broker) => runtime.block_on(broker.token_with(request)),
+        }
+    }
+
+    fn rejected(&self, token: &Token) -> Result<Token, Error> {
+        match self {
+            Self::Blocking(broker) => broker.rejected(token),
+            Self::Async(runtime, broker) => runtime.block_on(broker.rejected(token)),
         }
     }
 
@@ -339,6 +346,106 @@ fn a_request_that_does_not_fit_a_frame_is_not_sent() {
         assert!(matches!(caller.token(&huge), Err(Error::Unsendable(_))));
     }
     assert_eq!(daemon.asked(), []);
+}
+
+/// What a daemon was asked: to get, or to take back.
+fn words(asked: &[Command]) -> Vec<&'static str> {
+    let word = |command: &Command| match command {
+        Command::GetToken(_) => "get",
+        Command::Rejected(_) => "rejected",
+        _ => "other",
+    };
+    asked.iter().map(word).collect()
+}
+
+#[test]
+fn s46_a_rejected_token_is_reported_by_handle_and_generation() {
+    let place = Place::new();
+    let daemon = place.start(|command| match command {
+        Command::Rejected(_) => Reaction::Answer(token("newer")),
+        _ => Reaction::Answer(token("old")),
+    });
+    for caller in Caller::both(&place.socket()) {
+        let old = caller.token_with(&waiting(3)).unwrap();
+        assert_eq!((old.client(), caller.rejected(&old).unwrap().value()), ("x", "newer"));
+        let reported = Rejected { handle: 1, generation: 3, wait_ms: Some(3_000) };
+        assert_eq!(daemon.asked().last(), Some(&Command::Rejected(reported)));
+    }
+}
+
+#[test]
+fn s46_why_there_is_no_newer_token_is_handed_on() {
+    let place = Place::new();
+    let _daemon = place.start(|command| match command {
+        Command::Rejected(_) => Reaction::Answer(failed(FailureCode::NoToken)),
+        _ => Reaction::Answer(token("old")),
+    });
+    for caller in Caller::both(&place.socket()) {
+        let error = caller.rejected(&caller.token("x").unwrap()).unwrap_err();
+        assert_eq!(error.code(), Some(FailureCode::NoToken));
+        assert_eq!(error.retry_after(), Some(Duration::from_millis(1500)));
+    }
+}
+
+#[test]
+fn s46_a_token_of_a_daemon_that_is_gone_is_asked_for_as_it_was_asked_for_then() {
+    for index in 0..2 {
+        let place = Place::new();
+        let caller = Caller::both(&place.socket())[index].clone();
+        let first = place.start(|_| Reaction::Answer(token("old")));
+        let old = caller.token_with(&TokenRequest::new("x").scope("a").resource("urn:r")).unwrap();
+        drop(first);
+        place.another_instance();
+        let second = place.start(|_| Reaction::Answer(token("new")));
+        assert_eq!(caller.rejected(&old).unwrap().value(), "new");
+        let asked = second.asked();
+        let [Command::GetToken(get)] = &asked[..] else { panic!("{asked:?}") };
+        let resource = vec!["urn:r".into()];
+        // The attempt on the connection to the first has taken some of the time.
+        let wait_ms = get.wait_ms;
+        let as_then = GetToken {
+            client: "x".into(),
+            scope: Some("a".into()),
+            resource,
+            wait_ms,
+            ..GetToken::default()
+        };
+        assert_eq!(*get, as_then);
+    }
+}
+
+#[test]
+fn s46_a_handle_that_the_daemon_does_not_know_is_forgotten() {
+    for index in 0..2 {
+        let place = Place::new();
+        let given = AtomicUsize::new(0);
+        let daemon = place.start(move |command| match command {
+            Command::Rejected(_) => Reaction::Answer(failed(FailureCode::UnknownHandle)),
+            _ => Reaction::Answer(token(["old", "new"][given.fetch_add(1, Ordering::SeqCst)])),
+        });
+        let caller = Caller::both(&place.socket())[index].clone();
+        let old = caller.token("x").unwrap();
+        assert_eq!(caller.rejected(&old).unwrap().value(), "new");
+        assert_eq!(words(&daemon.asked()), ["get", "rejected", "get"]);
+    }
+}
+
+#[test]
+fn s46_a_token_that_outlived_the_daemon_is_reported_to_its_successor() {
+    for index in 0..2 {
+        let place = Place::new();
+        let caller = Caller::both(&place.socket())[index].clone();
+        let first = place.start(|_| Reaction::Answer(token("kept")));
+        let kept = caller.token("x").unwrap();
+        drop(first);
+        place.another_instance();
+        let second = place.start(|command| match command {
+            Command::Rejected(_) => Reaction::Answer(token("new")),
+            _ => Reaction::Answer(token("kept")),
+        });
+        assert_eq!(caller.rejected(&kept).unwrap().value(), "new");
+        assert_eq!(words(&second.asked()), ["get", "rejected"]);
+    }
 }
 
 #[test]

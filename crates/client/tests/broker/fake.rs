@@ -28,15 +28,24 @@ pub(crate) enum Reaction {
 }
 
 /// Where daemons come and go.
-pub(crate) struct Place(TempDir);
+pub(crate) struct Place {
+    directory: TempDir,
+    /// What the next daemon calls itself.
+    instance: Mutex<[u8; 16]>,
+}
 
 impl Place {
     pub(crate) fn new() -> Self {
-        Self(tempfile::tempdir().unwrap())
+        Self { directory: tempfile::tempdir().unwrap(), instance: Mutex::new(*b"a fake, for test") }
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
-        self.0.path().join("broker.sock")
+        self.directory.path().join("broker.sock")
+    }
+
+    /// The daemons that start from now on are other instances than those before.
+    pub(crate) fn another_instance(&self) {
+        self.instance.lock().unwrap()[0] += 1;
     }
 
     /// Starts a daemon that reacts to each command.
@@ -52,13 +61,14 @@ impl Place {
     ) -> FakeDaemon {
         let shared = Arc::new(Shared {
             version,
+            instance: *self.instance.lock().unwrap(),
             react: Box::new(react),
             connections: AtomicUsize::new(0),
             asked: Mutex::new(Vec::new()),
         });
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
-        let (directory, for_thread) = (self.0.path().to_owned(), Arc::clone(&shared));
+        let (directory, for_thread) = (self.directory.path().to_owned(), Arc::clone(&shared));
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
@@ -110,7 +120,7 @@ impl Drop for FakeDaemon {
     }
 }
 
-/// A token of this text.
+/// A token of this text, generation 3 of handle 1.
 pub(crate) fn token(text: &str) -> Response {
     Response::Token(Token {
         access_token: text.into(),
@@ -136,6 +146,7 @@ pub(crate) fn now() -> Instant {
 
 struct Shared {
     version: Option<u16>,
+    instance: [u8; 16],
     react: Box<dyn Fn(&Command) -> Reaction + Send + Sync>,
     connections: AtomicUsize,
     asked: Mutex<Vec<Command>>,
@@ -168,7 +179,7 @@ async fn serve(mut stream: Stream, shared: Arc<Shared>) -> Option<()> {
     let mut received = FrameBuffer::default();
     let hello = CallerHello::parse(&next(&mut stream, &mut received).await?).unwrap();
     assert_eq!(hello, CallerHello::OURS);
-    let hello = DaemonHello { version: shared.version, instance: *b"a fake, for test" };
+    let hello = DaemonHello { version: shared.version, instance: shared.instance };
     write(&mut stream, frame(&hello.to_bytes()).unwrap().expose()).await?;
     loop {
         let Request { id, command } = decode(&next(&mut stream, &mut received).await?).unwrap();

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::errors::Mistake;
 use super::merge::Value;
 use super::table::Table;
-use super::values::{absolute_path, choice};
+use super::values::{absolute_path, boolean, choice};
 use super::{Daemon, KeyStore, StoreChoice, rule};
 
 /// In bytes: Linux has room for 108 (sun_path in unix(7)), the last of them a NUL.
@@ -16,10 +16,10 @@ pub(super) fn read(mut table: Table<'_, '_>) -> Daemon {
         socket: table.read("socket", socket),
         state_dir: table.read("state_dir", absolute_path),
         admin: rule::read_all(&mut table, "admin").unwrap_or_default(),
+        keep_tokens: table.read("keep_tokens", boolean).unwrap_or(true),
     };
     table.not_supported_yet([
         "http_socket",
-        "keep_tokens",
         "memory",
         "sandbox",
         "audit",

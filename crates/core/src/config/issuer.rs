@@ -1,10 +1,12 @@
 //! `[issuers.NAME]`.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokenbroker_oauth::{self as oauth, BasicEncoding, PlainHttp};
+use url::{Host, Url};
 
 use super::duration::{DAY, MILLISECOND, MINUTE, SECOND};
 use super::errors::Mistake;
@@ -12,7 +14,8 @@ use super::merge::Value;
 use super::names::{NAME_RULE, is_name, nearest};
 use super::table::Table;
 use super::values::{boolean, choice, duration, fraction, path_beside, text, url, whole};
-use super::{AssertionAudience, CheckFile, EndpointSource, Issuer, presets};
+use super::{AssertionAudience, CheckFile, EndpointSource, Issuer, Proxy, presets, proxy};
+use crate::addresses;
 
 /// RFC 10070.
 const ASSERTION_TYP: &str = "client-authentication+jwt";
@@ -75,11 +78,19 @@ fn read_keys(name: String, table: &mut Table<'_, '_>, check_ca_file: &CheckFile<
         Some(false) | None => PlainHttp::Refused,
     };
     let endpoint = endpoint(table, plain_http, preset);
+    let proxy = table.read("proxy", proxy::read).unwrap_or_default();
+    let allow_link_local = table.read("allow_link_local", boolean);
+    if let Some(endpoint) = &endpoint {
+        // A mistake in `allow_link_local` must not be followed by others.
+        let allowed = allow_link_local.unwrap_or_else(|| table.has("allow_link_local"));
+        check_addresses(table, endpoint, &proxy, allowed);
+        check_proxy(table, endpoint, &proxy);
+    }
     let lifetime = || duration(SECOND..=30 * DAY);
     let max_lifetime = table.read("max_lifetime", lifetime()).unwrap_or(DAY);
     let default_lifetime = table.read("default_lifetime", lifetime()).unwrap_or(5 * MINUTE);
     let encodings = [("form", Some(BasicEncoding::Form)), ("raw", Some(BasicEncoding::Raw))];
-    table.not_supported_yet(["proxy", "allow_link_local", "tenant"]);
+    table.not_supported_yet(["tenant"]);
     Some(Issuer {
         name,
         preset,
@@ -88,6 +99,8 @@ fn read_keys(name: String, table: &mut Table<'_, '_>, check_ca_file: &CheckFile<
         assertion_typ: table.read("assertion_typ", text).unwrap_or_else(|| ASSERTION_TYP.into()),
         basic_encoding: table.read("basic_encoding", choice(&encodings)).unwrap_or_default(),
         ca_file: table.read("ca_file", |value| ca_file(value, check_ca_file)),
+        proxy,
+        allow_link_local: allow_link_local.unwrap_or(false),
         timeout: table.read("timeout", duration(100 * MILLISECOND..=5 * MINUTE)).unwrap_or(10 * SECOND),
         max_in_flight: table.read("max_in_flight", whole(1..=1_000)).unwrap_or(8) as usize,
         max_per_second: table.read("max_per_second", whole(0..=100_000)).unwrap_or(20),
@@ -138,6 +151,47 @@ fn refuse_other_presets(issuer: &oauth::Issuer, preset: Option<&'static str>) ->
                  the other"
         ))),
         _ => Ok(()),
+    }
+}
+
+/// Addresses that are written out. What names resolve to is checked when they are used.
+fn check_addresses(table: &Table<'_, '_>, endpoint: &EndpointSource, proxy: &Proxy, allowed: bool) {
+    let target = match endpoint {
+        EndpointSource::Named { endpoint, .. } => ("token_endpoint", Some(endpoint.url().clone())),
+        EndpointSource::Discover(issuer) => ("issuer", Url::parse(issuer.as_str()).ok()),
+    };
+    let proxy = match proxy {
+        Proxy::Url(url) => Some(url.clone()),
+        Proxy::None | Proxy::Environment => None,
+    };
+    for (key, url) in [target, ("proxy", proxy)] {
+        let address = match url.as_ref().and_then(Url::host) {
+            Some(Host::Ipv4(address)) => IpAddr::V4(address),
+            Some(Host::Ipv6(address)) => IpAddr::V6(address),
+            Some(Host::Domain(_)) | None => continue,
+        };
+        if let Some(unfit) = addresses::refused(address, allowed) {
+            let mistake = Mistake::new(format!("no request is sent to this address: it is {unfit}"));
+            table.report_at(
+                key,
+                match unfit.can_be_allowed() {
+                    true => mistake.with_hint("if that is where it has to go, set allow_link_local = true"),
+                    false => mistake.with_hint("for a server on this host write 127.0.0.1 or [::1]"),
+                },
+            );
+        }
+    }
+}
+
+/// Beyond this host a secret would be in plain sight, and nobody else can reach this host's loopback.
+fn check_proxy(table: &Table<'_, '_>, endpoint: &EndpointSource, proxy: &Proxy) {
+    let is_plain = match endpoint {
+        EndpointSource::Named { endpoint, .. } => endpoint.url().scheme() == "http",
+        EndpointSource::Discover(issuer) => issuer.as_str().starts_with("http:"),
+    };
+    if is_plain && matches!(proxy, Proxy::Url(_)) {
+        let mistake = Mistake::new("a server that is asked by plain http is never asked through a proxy");
+        table.report_at("proxy", mistake.with_hint("remove `proxy`, or use the server's https:// URL"));
     }
 }
 

@@ -15,6 +15,7 @@ mod issuer;
 mod merge;
 mod names;
 mod presets;
+mod proxy;
 mod rule;
 mod secrets;
 mod source;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokenbroker_oauth as oauth;
+use url::Url;
 
 pub use self::errors::{ConfigError, ConfigErrors};
 pub use self::names::nearest;
@@ -101,7 +103,7 @@ impl Config {
 }
 
 /// `[daemon]`: where the daemon lives and who administers it.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Daemon {
     /// The socket's path; absolute. `None`: the place of the mode, system or user.
     pub socket: Option<PathBuf>,
@@ -109,6 +111,14 @@ pub struct Daemon {
     pub state_dir: Option<PathBuf>,
     /// Administrators besides root and the daemon's own user.
     pub admin: Vec<Rule>,
+    /// Whether tokens survive a restart, encrypted in the state directory.
+    pub keep_tokens: bool,
+}
+
+impl Default for Daemon {
+    fn default() -> Self {
+        Self { socket: None, state_dir: None, admin: Vec::new(), keep_tokens: true }
+    }
 }
 
 /// `[keystore]`: where credentials rest.
@@ -149,6 +159,10 @@ pub struct Issuer {
     pub basic_encoding: oauth::BasicEncoding,
     /// Certificates to trust instead of the host's.
     pub ca_file: Option<PathBuf>,
+    /// What is between this host and the server.
+    pub proxy: Proxy,
+    /// Whether link-local addresses and metadata services of clouds are fine.
+    pub allow_link_local: bool,
     /// How long a whole token request may take.
     pub timeout: Duration,
     /// How many token requests may be under way at once; at least 1.
@@ -163,6 +177,19 @@ pub struct Issuer {
     pub max_lifetime: Duration,
     /// Whether plain HTTP to this host is fine.
     pub plain_http: oauth::PlainHttp,
+}
+
+/// What is between this host and an authorization server. It concerns https only: what is asked by plain http is on
+/// this host.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Proxy {
+    /// Nothing, whatever the environment says.
+    #[default]
+    None,
+    /// What the daemon's environment says: `HTTPS_PROXY` or `ALL_PROXY`, and `NO_PROXY`.
+    Environment,
+    /// The proxy at this URL: http, without user information, path and query.
+    Url(Url),
 }
 
 /// Where token requests go, or how to find out.

@@ -1,6 +1,8 @@
 //! The steps of one attempt to get a token: a turn at the issuer's gate, the credential, the endpoint, the signature,
 //! the request, the outcome.
 
+use std::time::Duration;
+
 use rand::Rng;
 use tokenbroker_oauth::{
     Assertion, AssertionParts, Authentication, Endpoint, HttpRequest, HttpResponse, TokenRequest,
@@ -11,9 +13,11 @@ use tokenbroker_secret::{Secret, SecretString};
 use super::failure::{Failure, KeyStoreFailure, TransportFailure};
 use super::gate::Turn;
 use super::issuer::DiscoveryFailure;
+use super::server_clock::are_apart;
 use super::token::Issued;
-use super::{Credential, CredentialKind, Effect, Engine, Operation, OperationId, StoredCredential};
+use super::{Credential, CredentialKind, Effect, Engine, Note, Operation, OperationId, StoredCredential};
 use crate::config::{self, AssertionAudience, AuthMethod};
+use crate::mutation::{self, Mutation};
 use crate::time::{Moment, Now};
 
 /// How far an attempt has come.
@@ -21,33 +25,42 @@ use crate::time::{Moment, Now};
 pub(super) enum Stage {
     /// None is under way.
     Idle,
-    /// It waits for its turn.
-    Queued { urgent: bool },
+    /// It waits until another token key of the client has tried the credential that is in doubt.
+    Behind,
+    /// It waits for its turn, in the order of `place`.
+    Queued { urgent: bool, place: Moment },
     /// The key store was asked for the credential.
     Loading,
     /// The credential is there; the issuer is asked where its token endpoint is.
     Discovering { credential: Credential },
     /// The key store was asked to sign the assertion.
-    Signing { assertion: Assertion, endpoint: Endpoint, version: String },
-    /// The request was sent.
-    Sending { requested_at: Moment, version: String },
+    Signing { assertion: Assertion, endpoint: Endpoint, version: String, clock_offset: i64 },
+    /// The request was sent. An assertion in it was dated by a server's clock this far ahead of ours.
+    Sending { requested_at: Moment, version: String, clock_offset: Option<i64> },
 }
 
 impl Engine {
-    /// Queues a token key at its issuer's gate, and lets in whom it can.
-    pub(super) fn queue(&mut self, now: Now, handle: u64, urgent: bool) {
+    /// Queues a token key at its issuer's gate, and lets in whom it can. The one whose token ends first goes first.
+    pub(super) fn queue(&mut self, now: Now, handle: u64) {
         let Some(issuer) = self.issuer_of(handle) else { return };
+        let Some(token) = self.tokens.get_mut(&handle) else { return };
+        let urgent = !token.waiters.is_empty();
+        let place = token.servable(now.boot).map_or(now.boot, |held| held.serve_until);
+        token.stage = Stage::Queued { urgent, place };
         if let Some(state) = self.issuers.get_mut(&issuer) {
-            state.gate.queue(handle, urgent);
+            state.gate.queue(handle, urgent, place);
         }
         self.open_gate(now, &issuer);
     }
 
-    /// Callers wait now for a token key that was queued without.
+    /// Callers wait now for a token key that may be queued without.
     pub(super) fn hurry_queued(&mut self, handle: u64) {
         let Some(issuer) = self.issuer_of(handle) else { return };
+        let Some(token) = self.tokens.get_mut(&handle) else { return };
+        let Stage::Queued { urgent: urgent @ false, place } = &mut token.stage else { return };
+        *urgent = true;
         if let Some(state) = self.issuers.get_mut(&issuer) {
-            state.gate.hurry(handle);
+            state.gate.hurry(handle, *place);
         }
     }
 
@@ -59,17 +72,19 @@ impl Engine {
                 return;
             }
             match state.gate.next(now.boot) {
-                Turn::Now(handle) => self.load_credential(handle),
+                Turn::Now(handle) => self.load_credential(now, handle),
                 Turn::Later(opens) => return self.open_gate_later(issuer, opens),
                 Turn::None => return,
             }
         }
     }
 
-    fn load_credential(&mut self, handle: u64) {
+    fn load_credential(&mut self, now: Now, handle: u64) {
         let operation = self.next_operation(Operation::Token(handle));
         let Some(token) = self.tokens.get_mut(&handle) else { return };
         token.stage = Stage::Loading;
+        token.attempted_at = now.boot;
+        token.dormant = false;
         let client = token.client.clone();
         self.effects.push_back(Effect::LoadCredential { operation, client });
     }
@@ -162,6 +177,7 @@ impl Engine {
                     AssertionAudience::TokenEndpoint => endpoint.as_str(),
                     AssertionAudience::Other(audience) => audience,
                 };
+                let clock = self.server_clock(&client.issuer.name);
                 let assertion = Assertion::new(&AssertionParts {
                     client_id: &client.client_id,
                     audience,
@@ -169,7 +185,7 @@ impl Engine {
                     kid: Some(&kid),
                     typ: &client.issuer.assertion_typ,
                     jti: self.random.random(),
-                    issued_at: now.unix,
+                    issued_at: clock.unix(now),
                 });
                 let input = Secret::from(assertion.signing_input().as_bytes());
                 let operation = self.next_operation(Operation::Token(handle));
@@ -181,13 +197,14 @@ impl Engine {
                     input,
                 });
                 if let Some(token) = self.tokens.get_mut(&handle) {
-                    token.stage = Stage::Signing { assertion, endpoint, version };
+                    let clock_offset = clock.offset(now);
+                    token.stage = Stage::Signing { assertion, endpoint, version, clock_offset };
                 }
                 return;
             }
             _ => return self.fail(now, handle, Failure::other_credential(client)),
         };
-        self.send(now, handle, client, request, version);
+        self.send(now, handle, client, request, version, None);
     }
 
     pub(super) fn signed(
@@ -203,14 +220,14 @@ impl Engine {
             Err(failure) => return self.fail(now, handle, Failure::from(failure)),
         };
         let Some(token) = self.tokens.get_mut(&handle) else { return };
-        let Stage::Signing { assertion, endpoint, version } =
+        let Stage::Signing { assertion, endpoint, version, clock_offset } =
             std::mem::replace(&mut token.stage, Stage::Loading)
         else {
             return;
         };
         let assertion: SecretString = assertion.with_signature(&signature);
         let request = token_request(&client, &endpoint).authenticate(Authentication::Assertion(&assertion));
-        self.send(now, handle, &client, request, version);
+        self.send(now, handle, &client, request, version, Some(clock_offset));
     }
 
     fn send(
@@ -220,10 +237,11 @@ impl Engine {
         client: &config::Client,
         request: HttpRequest,
         version: String,
+        clock_offset: Option<i64>,
     ) {
         let operation = self.next_operation(Operation::Token(handle));
         let Some(token) = self.tokens.get_mut(&handle) else { return };
-        token.stage = Stage::Sending { requested_at: now.boot, version };
+        token.stage = Stage::Sending { requested_at: now.boot, version, clock_offset };
         if let Some(state) = self.clients.get_mut(&client.name) {
             state.token_requests += 1;
         }
@@ -238,24 +256,58 @@ impl Engine {
     ) {
         let Some(client) = self.client_of(handle).cloned() else { return };
         let Some(token) = self.tokens.get_mut(&handle) else { return };
-        let Stage::Sending { requested_at, ref version } = token.stage else { return };
+        let Stage::Sending { requested_at, ref version, clock_offset } = token.stage else { return };
         let version = version.clone();
-        let response = match result {
-            Ok(response) => response,
-            Err(failure) => {
-                return self.fail(now, handle, Failure::transport(failure, client.issuer.timeout));
+        let is_first_refusal = self.clients.get(&client.name).is_some_and(|state| state.refusals.is_empty());
+        let reply = match result {
+            Err(failure) => Err(Failure::transport(failure, client.issuer.timeout)),
+            Ok(response) => {
+                self.learn_time(now, &client.issuer.name, requested_at, &response);
+                let unix = self.server_clock(&client.issuer.name).unix(now);
+                TokenResponse::parse(&response, client.scope.as_ref())
+                    .map_err(|error| Failure::token(&error, &client, unix))
             }
         };
-        match TokenResponse::parse(&response, client.scope.as_ref()) {
-            Ok(reply) => {
-                if let Some(state) = self.clients.get_mut(&client.name) {
-                    state.accepted = Some(version);
-                }
-                self.leave_gate(now, handle);
-                self.issued(now, handle, Issued::new(reply, requested_at));
-            }
-            Err(error) => self.fail(now, handle, Failure::token(&error, &client, now.unix)),
+        if let Some(state) = self.clients.get_mut(&client.name) {
+            state.outcomes.count(reply.as_ref().err().map(|failure| failure.class));
         }
+        let failure = match reply {
+            Ok(reply) => {
+                self.leave_gate(now, handle);
+                let requested_at =
+                    if mutation::is(Mutation::CountFromReply) { now.boot } else { requested_at };
+                self.issued(now, handle, Issued::new(reply, version.clone(), requested_at));
+                return self.credential_accepted(now, &client.name, version);
+            }
+            Err(failure) => failure,
+        };
+        let offset = self.server_clock(&client.issuer.name).offset(now);
+        let told_the_time = clock_offset.is_some_and(|used| are_apart(used, offset));
+        if failure.is_of_credential() && is_first_refusal && told_the_time {
+            return self.try_with_its_time(now, handle, failure);
+        }
+        self.fail(now, handle, failure);
+    }
+
+    /// A refusal told the server's time, and an assertion dated by it may be taken: it is tried at once. The refusal
+    /// counts all the same.
+    fn try_with_its_time(&mut self, now: Now, handle: u64, failure: Failure) {
+        self.leave_gate(now, handle);
+        let Some(token) = self.tokens.get_mut(&handle) else { return };
+        let Some(client) = self.clients.get_mut(&token.client) else { return };
+        token.again = false;
+        let accepted_before = client.accepted_before();
+        let attempted_at = token.attempted_at;
+        client.refusals.refused(now.boot, attempted_at, accepted_before, &failure, &mut self.random);
+        client.refusals.try_at_once(now.boot);
+        self.effects.push_back(Effect::Note(Note::Failed {
+            client: token.client.clone(),
+            narrowing: token.narrowing.clone(),
+            failure,
+            next_try_in: Duration::ZERO,
+            still_served: token.servable(now.boot).is_some(),
+        }));
+        self.set_due(handle, Some(now.boot));
     }
 
     fn fail(&mut self, now: Now, handle: u64, failure: Failure) {
@@ -275,14 +327,17 @@ impl Engine {
     /// Gives the place at the gate or in its queue back, and lets the next one in.
     fn leave_gate(&mut self, now: Now, handle: u64) {
         let Some(token) = self.tokens.get_mut(&handle) else { return };
+        let client = token.client.clone();
         let stage = std::mem::replace(&mut token.stage, Stage::Idle);
+        if matches!(stage, Stage::Idle | Stage::Behind) {
+            return;
+        }
+        self.let_follow(now, &client);
         let Some(issuer) = self.issuer_of(handle) else { return };
         let Some(state) = self.issuers.get_mut(&issuer) else { return };
         match stage {
-            Stage::Idle => return,
-            Stage::Queued { .. } => return state.gate.withdraw(handle),
-            Stage::Loading | Stage::Discovering { .. } | Stage::Signing { .. } => state.gate.done(false),
-            Stage::Sending { .. } => state.gate.done(true),
+            Stage::Queued { urgent, place } => return state.gate.withdraw(handle, urgent, place),
+            _ => state.gate.done(matches!(stage, Stage::Sending { .. })),
         }
         self.open_gate(now, &issuer);
     }

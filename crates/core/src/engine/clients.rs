@@ -1,15 +1,17 @@
 //! The configured clients: what comes and goes with the configuration, and what is known of their credentials.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::refusal::Refusals;
 use super::retry::Retry;
 use super::timers::Due;
 use super::token::TokenState;
-use super::{Effect, Engine, Failure, KeyStoreFailure, Note, Refusal, StoredCredential};
+use super::{Effect, Engine, Failure, KeyStoreFailure, Note, Outcomes, Refusal, StoredCredential};
 use crate::config::{self, ClientName, Config};
+use crate::narrowing::Narrowing;
 use crate::policy::Access;
-use crate::slots::Slot;
+use crate::slots::{Cell, Slot, first_handle};
 use crate::time::{Moment, Now};
 
 /// What is known of a client besides its tokens.
@@ -18,12 +20,18 @@ pub(super) struct ClientState {
     pub(super) config: Arc<config::Client>,
     /// The token key that the configuration names.
     pub(super) configured: u64,
+    /// Those that callers asked for besides.
+    pub(super) narrowed: BTreeMap<Narrowing, u64>,
+    /// The last of their handles that was given out.
+    pub(super) last_handle: u64,
     /// The credential the key store holds, as far as is known.
     pub(super) credential: Option<StoredCredential>,
     /// The version of the last credential that got a token: a refusal of it may be the server's bad day.
     pub(super) accepted: Option<String>,
+    pub(super) refusals: Refusals,
     /// Since the start, whatever the token key was; failed ones included.
     pub(super) token_requests: u64,
+    pub(super) outcomes: Outcomes,
     pub(super) slot: Arc<Slot>,
 }
 
@@ -41,6 +49,7 @@ impl Engine {
     /// the first caller can ask.
     pub(super) fn configure(&mut self, config: &Config, access: BTreeMap<ClientName, Access>, now: Now) {
         self.configure_issuers(config);
+        self.configure_kept(now, config.daemon.keep_tokens);
         let gone: Vec<_> =
             self.clients.keys().filter(|name| !config.clients.contains_key(*name)).cloned().collect();
         for name in gone {
@@ -50,9 +59,9 @@ impl Engine {
             match self.clients.get_mut(name) {
                 Some(state) if state.config == *client => {}
                 Some(state) if is_same_token(&state.config, client) => {
+                    let replan = state.config.renew_at != client.renew_at;
                     state.config = Arc::clone(client);
-                    let handle = state.configured;
-                    self.configuration_changed(now, handle);
+                    self.configuration_changed(now, name, replan);
                 }
                 Some(_) => self.replace_client(now, client),
                 None => self.add_client(now, client),
@@ -69,31 +78,36 @@ impl Engine {
     }
 
     fn add_client(&mut self, now: Now, client: &Arc<config::Client>) {
-        self.last_handle += 1;
-        let handle = self.last_handle;
+        self.last_client += 1;
+        let handle = first_handle(self.last_client);
+        let cell = Arc::new(Cell::new(handle));
         let state = ClientState {
             config: Arc::clone(client),
             configured: handle,
+            narrowed: BTreeMap::new(),
+            last_handle: handle,
             credential: None,
             accepted: None,
+            refusals: Refusals::default(),
             token_requests: 0,
-            slot: Arc::new(Slot::new(handle)),
+            outcomes: Outcomes::default(),
+            slot: Arc::new(Slot::new(Arc::clone(&cell))),
         };
         self.clients.insert(client.name.clone(), state);
-        self.tokens.insert(handle, TokenState::new(client.name.clone()));
-        if self.inventory.known {
+        self.tokens.insert(handle, TokenState::new(Arc::clone(client), Narrowing::default(), cell));
+        if self.has_begun() {
             // Only the key store knows whether the new client has a credential: the first attempt asks it.
             self.set_due(handle, Some(now.boot));
         }
     }
 
     fn remove_client(&mut self, now: Now, name: &ClientName, refusal: &Refusal) -> Option<ClientState> {
-        let handle = self.clients.get(name)?.configured;
-        // While its issuer can still be told: the attempt under way gives its place at the gate back.
-        self.drop_token_state(now, handle, refusal);
-        let state = self.clients.remove(name)?;
-        state.slot.publish(None);
-        Some(state)
+        // While its issuer can still be told: the attempts under way give their places at the gate back.
+        for handle in self.handles_of(name) {
+            self.drop_token_state(now, handle, refusal);
+        }
+        self.keep_soon(now);
+        self.clients.remove(name)
     }
 
     /// The client's configuration changed so that its token is another: it starts anew, with what is known of its
@@ -105,7 +119,7 @@ impl Engine {
         if let Some(state) = self.clients.get_mut(&client.name) {
             state.accepted = old.accepted.filter(|_| is_same_registration(&old.config, client));
             state.credential = old.credential;
-            state.token_requests = old.token_requests;
+            (state.token_requests, state.outcomes) = (old.token_requests, old.outcomes);
             state.slot.count_on(&old.slot);
         }
     }
@@ -121,21 +135,30 @@ impl Engine {
             Err(failure) => return self.inventory_failed(now, Failure::from(failure)),
         };
         self.inventory = Inventory { known: true, ..Inventory::default() };
-        let mut found: HashMap<_, _> =
-            found.into_iter().map(|credential| (credential.client.clone(), credential)).collect();
-        let waiting: Vec<u64> = self
-            .tokens
-            .iter()
-            .filter(|(_, token)| token.awaits_inventory())
-            .map(|(handle, _)| *handle)
-            .collect();
-        for handle in waiting {
-            let Some(client) = self.client_of(handle).map(|client| client.name.clone()) else { continue };
-            let credential = found.remove(&client);
-            let has_credential = credential.is_some();
-            if let Some(state) = self.clients.get_mut(&client) {
-                state.credential = credential;
+        for credential in found {
+            let Some(state) = self.clients.get_mut(&credential.client) else { continue };
+            let is_news = self.tokens.get(&state.configured).is_some_and(TokenState::awaits_inventory);
+            if is_news {
+                state.credential = Some(credential);
             }
+        }
+        if self.has_begun() {
+            self.begin(now);
+        }
+    }
+
+    /// It is known what there is: nothing is tried before.
+    pub(super) fn has_begun(&self) -> bool {
+        self.inventory.known && !self.kept.is_loading()
+    }
+
+    /// Serves what an earlier daemon kept, and fetches the rest.
+    pub(super) fn begin(&mut self, now: Now) {
+        self.restore(now);
+        let waiting = self.tokens.iter().filter(|(_, token)| token.awaits_inventory());
+        for handle in waiting.map(|(handle, _)| *handle).collect::<Vec<_>>() {
+            let Some(client) = self.tokens.get(&handle).map(|token| &token.client) else { continue };
+            let has_credential = self.clients.get(client).is_some_and(|state| state.credential.is_some());
             self.inventory_told(now, handle, has_credential);
         }
     }
@@ -152,17 +175,38 @@ impl Engine {
     }
 
     pub(super) fn credential_stored(&mut self, now: Now, credential: StoredCredential) {
-        let Some(state) = self.clients.get_mut(&credential.client) else { return };
-        let handle = state.configured;
+        let client = credential.client.clone();
+        let Some(state) = self.clients.get_mut(&client) else { return };
         state.credential = Some(credential);
-        self.credential_changed(now, handle);
+        state.refusals = Refusals::default();
+        for handle in self.handles_of(&client) {
+            self.credential_changed(now, handle);
+        }
     }
 
     pub(super) fn credentials_removed(&mut self, now: Now, client: &ClientName) {
+        self.drop_narrowed_of(now, client);
         let Some(state) = self.clients.get_mut(client) else { return };
         (state.credential, state.accepted) = (None, None);
         let handle = state.configured;
         self.credential_gone(now, handle);
+        self.keep_now();
+    }
+
+    /// How a client's tokens are got changed, though not what they are: what failed before may work now.
+    fn configuration_changed(&mut self, now: Now, name: &ClientName, replan: bool) {
+        let Some(state) = self.clients.get_mut(name) else { return };
+        let config = Arc::clone(&state.config);
+        state.refusals = Refusals::default();
+        for handle in self.handles_of(name) {
+            let Some(token) = self.tokens.get_mut(&handle) else { continue };
+            token.config = token.narrowing.applied_to(&config);
+            if token.last_failure.is_some() {
+                self.credential_changed(now, handle);
+            } else if replan {
+                self.plan_renewal_again(now, handle);
+            }
+        }
     }
 }
 

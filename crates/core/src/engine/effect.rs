@@ -8,6 +8,7 @@ use tokenbroker_secret::Secret;
 
 use super::{Failure, OperationId, WaiterId};
 use crate::config::{self, ClientName};
+use crate::narrowing::Narrowing;
 use crate::slots::Published;
 use crate::time::Moment;
 
@@ -45,6 +46,11 @@ pub enum Effect {
         /// What to send.
         request: HttpRequest,
     },
+    /// Read the tokens that an earlier daemon kept; [`Event::Restored`](super::Event::Restored) answers.
+    LoadTokens,
+    /// Keep the tokens of [`Engine::tokens_to_keep`](super::Engine::tokens_to_keep) in the place of those kept before;
+    /// without any, keep nothing.
+    KeepTokens,
     /// Answer a caller; each is answered once.
     Answer {
         /// Whom.
@@ -101,6 +107,8 @@ pub enum Note {
     Issued {
         /// Whose.
         client: ClientName,
+        /// Of which of its token keys.
+        narrowing: Narrowing,
         /// Which.
         generation: u64,
         /// How long it lives.
@@ -114,6 +122,8 @@ pub enum Note {
     Failed {
         /// Whose.
         client: ClientName,
+        /// Of which of its token keys.
+        narrowing: Narrowing,
         /// How.
         failure: Failure,
         /// When it is tried again, from now.
@@ -133,6 +143,42 @@ pub enum Note {
         /// When it is asked again, from now.
         next_try_in: Duration,
     },
+    /// Tokens of an earlier daemon are served.
+    Restored {
+        /// How many.
+        tokens: usize,
+    },
+    /// Callers said that a resource refused an unexpired token.
+    Rejected {
+        /// Whose.
+        client: ClientName,
+        /// Of which of its token keys.
+        narrowing: Narrowing,
+        /// Which.
+        generation: u64,
+        /// When a new one is asked for, from now.
+        next_try_in: Duration,
+    },
+    /// The server answered with the token that it had issued before.
+    Reissued {
+        /// Whose.
+        client: ClientName,
+        /// Of which of its token keys.
+        narrowing: Narrowing,
+        /// How long it still lives.
+        expires_in: Duration,
+        /// When it is asked again, from now.
+        next_try_in: Duration,
+    },
+    /// A server's clock and ours are apart; assertions go by the server's from now on.
+    ClockOff {
+        /// The issuer's name.
+        issuer: Arc<str>,
+        /// By how much the server's is ahead, in seconds.
+        seconds: i64,
+    },
+    /// Somebody set the wall clock.
+    WallClockSet,
     /// Where an issuer's token endpoint is.
     Discovered {
         /// The issuer's name.

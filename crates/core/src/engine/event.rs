@@ -6,8 +6,9 @@ use std::time::Duration;
 use tokenbroker_oauth::HttpResponse;
 use tokenbroker_secret::SecretString;
 
-use super::{KeyStoreFailure, OperationId, TransportFailure, WaiterId};
+use super::{KeptToken, KeyStoreFailure, OperationId, TransportFailure, WaiterId};
 use crate::config::{ClientName, Config};
+use crate::narrowing::Narrowing;
 use crate::policy::Access;
 use crate::time::Moment;
 
@@ -43,6 +44,8 @@ pub enum Event {
         waiter: WaiterId,
         /// Which client's.
         client: ClientName,
+        /// Which of its token keys.
+        narrowing: Narrowing,
         /// How long it should still live.
         min_ttl: Duration,
         /// Until when the caller waits.
@@ -57,12 +60,30 @@ pub enum Event {
         /// Until when the administrator waits.
         deadline: Moment,
     },
+    /// A resource refused a token: the caller wants a newer one.
+    Rejected {
+        /// Whom to answer.
+        waiter: WaiterId,
+        /// Which client's.
+        client: ClientName,
+        /// Names the token key.
+        handle: u64,
+        /// The generation of the token that was refused.
+        generation: u64,
+        /// Until when the caller waits.
+        deadline: Moment,
+    },
     /// A caller is gone, and wants no answer.
     Gone(WaiterId),
     /// A credential was stored through the broker, or replaced.
     CredentialStored(StoredCredential),
     /// A client's credentials were removed through the broker.
     CredentialsRemoved(ClientName),
+    /// The tokens that outlived an earlier daemon; none if that is not known. Answers
+    /// [`Effect::LoadTokens`](super::Effect::LoadTokens).
+    Restored(Vec<KeptToken>),
+    /// Somebody set the wall clock.
+    WallClockSet,
     /// A new configuration that was validated.
     Configured {
         /// The configuration.

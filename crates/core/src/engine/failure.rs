@@ -42,6 +42,8 @@ pub struct TransportFailure {
     pub kind: TransportKind,
     /// What happened; without URLs, which may hold what is not everybody's business.
     pub message: String,
+    /// What to do about it, if more can be said than follows from the kind.
+    pub hint: Option<String>,
 }
 
 /// Where it failed.
@@ -61,6 +63,11 @@ impl Failure {
     /// Whether there is no use in waiting: somebody must change something first.
     pub(super) fn blocks(&self) -> bool {
         self.class != Class::Transient
+    }
+
+    /// Whether it says something about the client's credential, and so concerns all the client's token keys.
+    pub(super) fn is_of_credential(&self) -> bool {
+        self.class == Class::Credential
     }
 
     /// Whether the words are the key store's, which may name its places and other clients.
@@ -112,6 +119,7 @@ impl Failure {
             ),
             TransportKind::Malformed => ("malformed", None),
         };
+        let hint = failure.hint.or(hint);
         Self { code, class: Class::Transient, message: failure.message, hint, retry_after: None }
     }
 
@@ -161,12 +169,13 @@ impl From<KeyStoreFailure> for Failure {
 }
 
 impl Issued {
-    pub(super) fn new(reply: TokenResponse, requested_at: Moment) -> Self {
+    pub(super) fn new(reply: TokenResponse, version: String, requested_at: Moment) -> Self {
         Self {
             access_token: reply.access_token,
             lifetime: reply.lifetime,
             scope: reply.scope,
             narrowed: reply.narrowed,
+            version,
             requested_at,
         }
     }
@@ -203,6 +212,14 @@ fn hint_for(error: &TokenError, client: &config::Client) -> Option<String> {
             format!("compare [clients.{name}] with what the authorization server expects")
         }
         ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable => return None,
+    };
+    let hint = match &error.kind {
+        TokenErrorKind::Refused { .. } => {
+            format!(
+                "{hint}; if nothing is wrong with it, ask who runs the gateway in front of the authorization server"
+            )
+        }
+        _ => hint,
     };
     Some(with_environment_hint(hint, client))
 }

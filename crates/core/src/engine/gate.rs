@@ -1,21 +1,28 @@
 //! An issuer's budget: how many token requests may be under way at once, and how many may start in a second.
 
-use std::collections::VecDeque;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::mutation::{self, Mutation};
 use crate::time::Moment;
+
+/// One turn in so many is for those that nobody waits for, or a stream of impatient callers would let every other token
+/// of the issuer expire.
+const ROUTINE_TURN: u32 = 10;
 
 /// The queue of token keys that wait for their turn, and what decides whose turn it is.
 ///
-/// A token key that callers wait for goes before those renewed in the background; within each, first come first
-/// served.
+/// A token key that callers wait for goes before those renewed in the background. Within each, the order is by place:
+/// when its token ends, or since when it has waited without one.
 #[derive(Debug)]
 pub(crate) struct Gate {
     max_in_flight: usize,
     pace: Option<Pace>,
     in_flight: usize,
-    urgent: VecDeque<u64>,
-    routine: VecDeque<u64>,
+    urgent: BTreeSet<(Moment, u64)>,
+    routine: BTreeSet<(Moment, u64)>,
+    /// How many urgent ones went first since a routine one had its turn.
+    passed_over: u32,
 }
 
 /// Spaces starts so that no second, wherever it begins, sees more than the limit and a tenth.
@@ -45,7 +52,14 @@ impl Gate {
             let interval = Duration::from_secs(1) / max_per_second;
             Pace { interval, burst: interval * (max_per_second / 10), next: Moment::BOOT }
         });
-        Self { max_in_flight, pace, in_flight: 0, urgent: VecDeque::new(), routine: VecDeque::new() }
+        Self {
+            max_in_flight,
+            pace,
+            in_flight: 0,
+            urgent: BTreeSet::new(),
+            routine: BTreeSet::new(),
+            passed_over: 0,
+        }
     }
 
     /// Changes the limits; what is queued, under way or was started a moment ago stays counted.
@@ -58,32 +72,35 @@ impl Gate {
     }
 
     /// Queues a token key that is not queued yet.
-    pub(crate) fn queue(&mut self, token: u64, urgent: bool) {
-        if urgent { self.urgent.push_back(token) } else { self.routine.push_back(token) }
+    pub(crate) fn queue(&mut self, token: u64, urgent: bool, place: Moment) {
+        self.queue_of(urgent).insert((place, token));
     }
 
     /// Callers wait now for a token key that was queued without.
-    pub(crate) fn hurry(&mut self, token: u64) {
-        self.withdraw(token);
-        self.urgent.push_back(token);
+    pub(crate) fn hurry(&mut self, token: u64, place: Moment) {
+        self.withdraw(token, false, place);
+        self.queue(token, true, place);
     }
 
     /// Takes a token key out of the queue.
-    pub(crate) fn withdraw(&mut self, token: u64) {
-        for queue in [&mut self.urgent, &mut self.routine] {
-            if let Some(place) = queue.iter().position(|queued| *queued == token) {
-                queue.remove(place);
-            }
-        }
+    pub(crate) fn withdraw(&mut self, token: u64, urgent: bool, place: Moment) {
+        self.queue_of(urgent).remove(&(place, token));
+    }
+
+    fn queue_of(&mut self, urgent: bool) -> &mut BTreeSet<(Moment, u64)> {
+        if urgent { &mut self.urgent } else { &mut self.routine }
     }
 
     /// Takes the next token key whose turn it is.
     pub(crate) fn next(&mut self, now: Moment) -> Turn {
-        let queue = if self.urgent.is_empty() { &mut self.routine } else { &mut self.urgent };
-        if queue.is_empty() || self.in_flight >= self.max_in_flight {
+        let unlimited = mutation::is(Mutation::HerdAfterOutage);
+        if self.urgent.is_empty() && self.routine.is_empty() {
             return Turn::None;
         }
-        if let Some(pace) = &mut self.pace {
+        if self.in_flight >= self.max_in_flight && !unlimited {
+            return Turn::None;
+        }
+        if let Some(pace) = self.pace.as_mut().filter(|_| !unlimited) {
             let earliest =
                 Moment::from_nanos(pace.next.as_nanos().saturating_sub(pace.burst.as_nanos() as u64));
             if now < earliest {
@@ -91,8 +108,11 @@ impl Gate {
             }
             pace.next = pace.next.max(now).after(pace.interval);
         }
-        match queue.pop_front() {
-            Some(token) => {
+        let is_routines = !self.routine.is_empty() && self.passed_over + 1 >= ROUTINE_TURN;
+        let urgent = !self.urgent.is_empty() && !is_routines;
+        self.passed_over = if urgent && !self.routine.is_empty() { self.passed_over + 1 } else { 0 };
+        match self.queue_of(urgent).pop_first() {
+            Some((_, token)) => {
                 self.in_flight += 1;
                 Turn::Now(token)
             }
@@ -132,9 +152,9 @@ mod tests {
     #[test]
     fn s19_those_with_waiting_callers_go_first_and_no_more_than_the_limit_at_once() {
         let mut gate = Gate::new(2, 0);
-        gate.queue(1, false);
-        gate.queue(2, false);
-        gate.queue(3, true);
+        gate.queue(1, false, at(0));
+        gate.queue(2, false, at(0));
+        gate.queue(3, true, at(9));
         assert_eq!(gate.next(at(0)), Turn::Now(3));
         assert_eq!(gate.next(at(0)), Turn::Now(1));
         assert_eq!(gate.next(at(0)), Turn::None, "two are under way");
@@ -145,9 +165,9 @@ mod tests {
     #[test]
     fn one_that_is_hurried_goes_first_and_one_that_is_withdrawn_does_not_go() {
         let mut gate = Gate::new(8, 0);
-        (1..=4).for_each(|token| gate.queue(token, false));
-        gate.hurry(3);
-        gate.withdraw(1);
+        (1..=4).for_each(|token| gate.queue(token, false, at(token)));
+        gate.hurry(3, at(3));
+        gate.withdraw(1, false, at(1));
         let order: Vec<_> = std::iter::from_fn(|| match gate.next(at(0)) {
             Turn::Now(token) => Some(token),
             _ => None,
@@ -157,9 +177,31 @@ mod tests {
     }
 
     #[test]
+    fn the_token_that_ends_first_is_renewed_first() {
+        let mut gate = Gate::new(8, 0);
+        for (token, ends) in [(1, 30), (2, 10), (3, 20)] {
+            gate.queue(token, false, at(ends));
+        }
+        assert_eq!([gate.next(at(0)), gate.next(at(0))], [Turn::Now(2), Turn::Now(3)]);
+    }
+
+    #[test]
+    fn s19_those_that_nobody_waits_for_are_not_passed_over_for_ever() {
+        let mut gate = Gate::new(usize::MAX, 0);
+        gate.queue(0, false, at(0));
+        let turns_until_it = (1..100)
+            .find(|token| {
+                gate.queue(*token, true, at(0));
+                gate.next(at(0)) == Turn::Now(0)
+            })
+            .unwrap();
+        assert_eq!(turns_until_it, u64::from(ROUTINE_TURN));
+    }
+
+    #[test]
     fn a_change_of_limits_does_not_forget_what_was_started_a_moment_ago() {
         let mut gate = Gate::new(8, 1);
-        (0..3).for_each(|token| gate.queue(token, false));
+        (0..3).for_each(|token| gate.queue(token, false, at(0)));
         assert_eq!(gate.next(at(0)), Turn::Now(0));
         gate.set_limits(1, 5);
         assert_eq!(gate.next(at(0)), Turn::None, "one is under way");
@@ -173,7 +215,7 @@ mod tests {
     #[test]
     fn s23_no_second_sees_more_starts_than_the_limit_and_a_tenth() {
         let mut gate = Gate::new(usize::MAX, 20);
-        (0..200).for_each(|token| gate.queue(token, false));
+        (0..200).for_each(|token| gate.queue(token, false, at(0)));
         let mut starts = Vec::new();
         let mut now = at(0);
         while starts.len() < 200 {
@@ -196,7 +238,7 @@ mod tests {
     fn a_start_without_a_request_is_not_counted() {
         let mut gate = Gate::new(1, 1);
         for token in 0..100 {
-            gate.queue(token, false);
+            gate.queue(token, false, at(token));
             assert_eq!(gate.next(at(token)), Turn::Now(token));
             gate.done(false);
         }

@@ -8,6 +8,7 @@ use tokenbroker_oauth::{Endpoint, HttpRequest, HttpResponse, Issuer, Metadata};
 use super::failure::{Failure, TransportFailure};
 use super::gate::Gate;
 use super::retry::Retry;
+use super::server_clock::ServerClock;
 use super::timers::Due;
 use super::{Effect, Engine, Note, Operation, OperationId};
 use crate::config::{self, Config, EndpointSource};
@@ -24,14 +25,15 @@ pub(super) struct IssuerState {
     /// When the gate lets the next one in, if it is a matter of time.
     pub(super) opens: Option<Moment>,
     discovery: Discovery,
+    clock: ServerClock,
 }
 
 /// What is known of the token endpoint by discovery (RFC 8414, OpenID Connect Discovery).
 #[derive(Debug, Default)]
 struct Discovery {
     known: Option<(Endpoint, Moment)>,
-    /// The lookup under way, and which of the two metadata URLs it asks.
-    asking: Option<(OperationId, usize)>,
+    /// The lookup under way, and which of the two metadata URLs it asks since when.
+    asking: Option<(OperationId, usize, Moment)>,
     /// The last lookup failed.
     failed: Option<DiscoveryFailure>,
     retry: Retry,
@@ -87,19 +89,19 @@ impl Engine {
         let known = discovery.known.as_ref().map(|(endpoint, _)| endpoint.clone());
         let failed = discovery.failed.clone().filter(|failed| now.boot < failed.until);
         if is_due && failed.is_none() {
-            self.ask(issuer, identifier, 0);
+            self.ask(now, issuer, identifier, 0);
         }
         known.map(Ok).or(failed.map(Err))
     }
 
     /// Asks one of the places where the issuer's metadata may be.
-    fn ask(&mut self, issuer: &config::Issuer, identifier: &Issuer, place: usize) {
+    fn ask(&mut self, now: Now, issuer: &config::Issuer, identifier: &Issuer, place: usize) {
         let Some((name, _)) = self.issuers.get_key_value(issuer.name.as_str()) else { return };
         let operation = self.next_operation(Operation::Discovery(Arc::clone(name)));
         let Some(state) = self.issuers.get_mut(issuer.name.as_str()) else { return };
         let [rfc8414, openid] = identifier.metadata_urls();
         let url = if place == 0 { rfc8414 } else { openid };
-        state.discovery.asking = Some((operation, place));
+        state.discovery.asking = Some((operation, place, now.boot));
         let request = HttpRequest::get(url);
         self.effects.push_back(Effect::Send { operation, issuer: Arc::clone(&state.config), request });
     }
@@ -114,15 +116,22 @@ impl Engine {
         let Some(state) = self.issuers.get_mut(issuer) else { return };
         let config = Arc::clone(&state.config);
         let EndpointSource::Discover(identifier) = &config.endpoint else { return };
-        let Some((_, place)) = state.discovery.asking.take_if(|(asked, _)| *asked == operation) else {
+        let Some((_, place, asked_at)) = state.discovery.asking.take_if(|(asked, ..)| *asked == operation)
+        else {
             return;
         };
+        if let Ok(response) = &result {
+            self.learn_time(now, issuer, asked_at, response);
+        }
+        let unix = self.server_clock(issuer).unix(now);
         let failure = match result {
             Err(failure) => Failure::transport(failure, config.timeout),
             Ok(response) => match Metadata::parse(&response, identifier, config.plain_http) {
                 Ok(metadata) => return self.metadata_found(now, issuer, metadata.token_endpoint),
-                Err(error) if place == 0 && error.is_elsewhere() => return self.ask(&config, identifier, 1),
-                Err(error) => Failure::metadata(&error, &config, now.unix),
+                Err(error) if place == 0 && error.is_elsewhere() => {
+                    return self.ask(now, &config, identifier, 1);
+                }
+                Err(error) => Failure::metadata(&error, &config, unix),
             },
         };
         self.metadata_not_found(now, issuer, failure);
@@ -145,6 +154,28 @@ impl Engine {
         discovery.failed = Some(failed.clone());
         if discovery.known.is_none() {
             self.not_discovered(now, issuer, &failed);
+        }
+    }
+
+    /// What the issuer's server says of the time.
+    pub(super) fn server_clock(&self, issuer: &str) -> ServerClock {
+        self.issuers.get(issuer).map(|state| state.clock).unwrap_or_default()
+    }
+
+    /// A response tells the server's time.
+    pub(super) fn learn_time(
+        &mut self,
+        now: Now,
+        issuer: &str,
+        requested_at: Moment,
+        response: &HttpResponse,
+    ) {
+        let Some((name, _)) = self.issuers.get_key_value(issuer) else { return };
+        let name = Arc::clone(name);
+        let Some(state) = self.issuers.get_mut(issuer) else { return };
+        state.clock.learn(now, requested_at, response.server_time());
+        if let Some(seconds) = state.clock.news(now) {
+            self.effects.push_back(Effect::Note(Note::ClockOff { issuer: name, seconds }));
         }
     }
 
@@ -189,6 +220,7 @@ impl IssuerState {
             gate: Gate::new(config.max_in_flight, config.max_per_second),
             opens: None,
             discovery: Discovery::default(),
+            clock: ServerClock::default(),
         }
     }
 

@@ -8,20 +8,29 @@
 //! - `event`, `effect`: what goes in and what comes out
 //! - `clients`: what comes and goes with the configuration, and what is known of credentials
 //! - `token`: the renewal clock and the current token of one token key
+//! - `narrowed`: the token keys that callers ask for besides the configured one
 //! - `waiting`: the callers that wait for it, and what they are answered
+//! - `rejection`: what callers say of tokens that a resource refused
 //! - `attempt`: the steps of one token request, from the credential to the outcome
-//! - `issuer`: where an issuer's token endpoint is, and its budget (`gate`)
-//! - `retry`: when to try again
-//! - `failure`: what went wrong, in an operator's words
+//! - `issuer`: where an issuer's token endpoint is, what its `server_clock` says, and its budget (`gate`)
+//! - `retry`: when to try again; `refusal`: when a client's credential is tried again
+//! - `kept`: the tokens that outlive the daemon
+//! - `failure`: what went wrong, in an operator's words; `explain`: all the rest
 
 mod attempt;
 mod clients;
 mod effect;
 mod event;
+mod explain;
 mod failure;
 mod gate;
 mod issuer;
+mod kept;
+mod narrowed;
+mod refusal;
+mod rejection;
 mod retry;
+mod server_clock;
 mod status;
 mod timers;
 mod token;
@@ -36,13 +45,16 @@ use rand::rngs::StdRng;
 pub use self::effect::{Effect, Granted, Note, Reason, Refusal};
 pub use self::event::{Credential, CredentialKind, Event, StoredCredential};
 pub use self::failure::{Failure, KeyStoreFailure, TransportFailure, TransportKind};
-pub use self::status::{ClientStatus, State};
+pub use self::kept::KeptToken;
+pub use self::narrowed::MAX_NARROWED;
+pub use self::status::{ClientStatus, Outcomes, Size, State};
 
 use self::clients::{ClientState, Inventory};
 use self::issuer::IssuerState;
+use self::kept::Kept;
 use self::timers::{Due, Timers};
 use self::token::TokenState;
-use self::waiting::{Waiter, Want};
+use self::waiting::Waiter;
 use crate::config::{ClientName, Config};
 use crate::slots::Slots;
 use crate::time::{Moment, Now};
@@ -64,11 +76,12 @@ pub struct Engine {
     waiters: HashMap<WaiterId, Waiter>,
     operations: HashMap<OperationId, Operation>,
     inventory: Inventory,
+    kept: Kept,
     timers: Timers,
     effects: VecDeque<Effect>,
     slots: Arc<Slots>,
     random: StdRng,
-    last_handle: u64,
+    last_client: u64,
     last_operation: u64,
 }
 
@@ -80,7 +93,7 @@ enum Operation {
 }
 
 impl Engine {
-    /// Starts with nothing fetched: the first effects ask the key store what there is.
+    /// Starts with nothing fetched: the first effects ask what was kept, and what the key store holds.
     ///
     /// All jitter and every `jti` is drawn from `seed`; the daemon takes it from the operating system.
     pub fn new(config: &Config, seed: [u8; 32], now: Now) -> Self {
@@ -91,14 +104,16 @@ impl Engine {
             waiters: HashMap::new(),
             operations: HashMap::new(),
             inventory: Inventory::default(),
+            kept: Kept::default(),
             timers: Timers::default(),
             effects: VecDeque::new(),
             slots: Arc::default(),
             random: StdRng::from_seed(seed),
-            last_handle: 0,
+            last_client: 0,
             last_operation: 0,
         };
         engine.configure(config, BTreeMap::new(), now);
+        engine.load_kept(now);
         engine.effects.push_back(Effect::ListCredentials);
         engine
     }
@@ -117,19 +132,22 @@ impl Engine {
             Event::Response { operation, result } => match self.operations.remove(&operation) {
                 Some(Operation::Token(token)) => self.token_responded(now, token, result),
                 Some(Operation::Discovery(issuer)) => {
-                    self.metadata_responded(now, &issuer, operation, result)
+                    self.metadata_responded(now, &issuer, operation, result);
                 }
                 None => {} // of something that was given up meanwhile
             },
-            Event::Get { waiter, client, min_ttl, deadline } => {
-                self.wait(now, waiter, &client, Want::Token { min_ttl }, deadline);
+            Event::Get { waiter, client, narrowing, min_ttl, deadline } => {
+                self.get(now, waiter, &client, &narrowing, min_ttl, deadline);
             }
-            Event::Renew { waiter, client, deadline } => {
-                self.wait(now, waiter, &client, Want::Renewal, deadline);
+            Event::Rejected { waiter, client, handle, generation, deadline } => {
+                self.rejected(now, waiter, &client, handle, generation, deadline);
             }
-            Event::Gone(waiter) => drop(self.remove_waiter(waiter)),
+            Event::Renew { waiter, client, deadline } => self.renew(now, waiter, &client, deadline),
+            Event::Gone(waiter) => self.gone(now, waiter),
             Event::CredentialStored(credential) => self.credential_stored(now, credential),
             Event::CredentialsRemoved(client) => self.credentials_removed(now, &client),
+            Event::Restored(tokens) => self.kept_loaded(now, tokens),
+            Event::WallClockSet => self.wall_clock_set(now),
             Event::Configured { config, access } => self.configure(&config, access, now),
         }
     }
@@ -147,6 +165,8 @@ impl Engine {
                 Due::Waiter(waiter) => self.give_up_waiting(now, waiter),
                 Due::Issuer(issuer) => self.gate_opens(now, &issuer),
                 Due::Inventory => self.effects.push_back(Effect::ListCredentials),
+                Due::Loading => self.kept_not_loaded(now),
+                Due::Keeping => self.keep_now(),
             }
         }
     }
@@ -161,6 +181,12 @@ impl Engine {
         let id = OperationId(self.last_operation);
         self.operations.insert(id, operation);
         id
+    }
+
+    /// What is meant by the assertions' and the files' times moved; lifetimes did not.
+    fn wall_clock_set(&mut self, now: Now) {
+        self.effects.push_back(Effect::Note(Note::WallClockSet));
+        self.keep_soon(now);
     }
 }
 

@@ -9,6 +9,8 @@ use std::time::Duration;
 use rand::Rng;
 use tokenbroker_oauth::Class;
 
+use crate::mutation::{self, Mutation};
+
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -29,7 +31,7 @@ const NEVER_ACCEPTED: [Duration; 2] = [MINUTE, HOUR];
 /// A server may ask for a longer wait than ours, up to this.
 const LONGEST_REQUESTED_WAIT: Duration = HOUR;
 
-/// The failures in a row of one token key or of one issuer's discovery.
+/// The failures in a row of one token key, of one client's credential or of one issuer's discovery.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Retry {
     transient: u32,
@@ -52,6 +54,7 @@ impl Retry {
             Class::Transient => self.back_off(random),
             Class::Credential | Class::Request | Class::Demand => self.ladder(accepted_before),
         };
+        let requested = requested.filter(|_| !mutation::is(Mutation::IgnoreRetryAfter));
         own.max(requested.unwrap_or_default().min(LONGEST_REQUESTED_WAIT))
     }
 
@@ -59,7 +62,8 @@ impl Retry {
     fn back_off(&mut self, random: &mut impl Rng) -> Duration {
         let bound = FIRST_WAIT.saturating_mul(1 << self.transient.min(6)).min(LONGEST_WAIT);
         self.transient = self.transient.saturating_add(1);
-        bound.mul_f64(random.random()).max(SHORTEST_WAIT)
+        let part = if mutation::is(Mutation::ForgetJitter) { 1.0 } else { random.random() };
+        bound.mul_f64(part).max(SHORTEST_WAIT)
     }
 
     fn ladder(&mut self, accepted_before: bool) -> Duration {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokenbroker_oauth::Class;
+
 use super::attempt::Stage;
 use super::failure::Failure;
 use super::{Engine, StoredCredential};
@@ -25,16 +27,72 @@ pub struct ClientStatus {
     pub renew_in: Option<Duration>,
     /// The token's generation; 0 before the first.
     pub generation: u64,
-    /// Token requests since the start, failed ones included.
+    /// Whether it waits for its turn at the issuer.
+    pub queued: bool,
+    /// How many callers wait.
+    pub waiting: usize,
+    /// Token requests since the start, failed ones and those of narrower token keys included.
     pub token_requests: u64,
+    /// What came of them.
+    pub outcomes: Outcomes,
     /// Tokens given to callers since the start.
     pub gets: u64,
+    /// How many of them were there already: as many token requests avoided.
+    pub gets_from_cache: u64,
+    /// How many narrower token keys callers asked for lately.
+    pub narrowed: usize,
+    /// By how many seconds the server's clock is ahead, if that is worth telling.
+    pub clock_offset: Option<i64>,
     /// The last failure, until a token request succeeds.
     pub last_failure: Option<Failure>,
     /// When the next attempt after that failure is due.
     pub next_try_in: Option<Duration>,
     /// The credential in use.
     pub credential: Option<StoredCredential>,
+}
+
+/// What came of a client's token requests; those that are under way or were given up are in none of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Outcomes {
+    /// A token.
+    pub issued: u64,
+    /// A transient failure.
+    pub transient: u64,
+    /// A refusal of the client's credential.
+    pub credential: u64,
+    /// A refusal of the request.
+    pub request: u64,
+}
+
+impl Outcomes {
+    /// Counts one: a token, or a failure of this class.
+    pub(super) fn count(&mut self, failure: Option<Class>) {
+        let count = match failure {
+            None => &mut self.issued,
+            Some(Class::Transient) => &mut self.transient,
+            Some(Class::Credential) => &mut self.credential,
+            Some(Class::Request | Class::Demand) => &mut self.request,
+        };
+        *count += 1;
+    }
+
+    /// The failures.
+    pub fn failed(&self) -> u64 {
+        self.transient + self.credential + self.request
+    }
+}
+
+/// How much the engine holds: all of it is bounded by the configuration and by who waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Token keys.
+    pub tokens: usize,
+    /// Callers that wait.
+    pub waiters: usize,
+    /// What is under way outside.
+    pub operations: usize,
+    /// Deadlines.
+    pub timers: usize,
 }
 
 /// Where a client stands.
@@ -70,15 +128,32 @@ impl Engine {
             client: token.client.clone(),
             issuer: state.config.issuer.name.clone(),
             state: standing,
-            renewing: !matches!(token.stage, Stage::Idle | Stage::Queued { .. }),
+            renewing: !matches!(token.stage, Stage::Idle | Stage::Behind | Stage::Queued { .. }),
+            queued: matches!(token.stage, Stage::Behind | Stage::Queued { .. }),
+            waiting: token.waiters.len(),
             expires_in: servable.map(|token| now.boot.until(token.expires)),
             renew_in: token.due.map(|due| now.boot.until(due)),
             generation: token.generation,
             token_requests: state.token_requests,
+            outcomes: state.outcomes,
             gets: state.slot.gets(),
+            gets_from_cache: state.slot.gets_from_cache(),
+            narrowed: state.narrowed.len(),
+            clock_offset: Some(self.server_clock(&state.config.issuer.name).offset(now))
+                .filter(|offset| *offset != 0),
             last_failure: failure.cloned(),
             next_try_in: next_try.filter(|_| failure.is_some()).map(|at| now.boot.until(at)),
             credential: state.credential.clone(),
         })
+    }
+
+    /// How much it holds.
+    pub fn size(&self) -> Size {
+        Size {
+            tokens: self.tokens.len(),
+            waiters: self.waiters.len(),
+            operations: self.operations.len(),
+            timers: self.timers.len(),
+        }
     }
 }

@@ -4,10 +4,15 @@
 mod budget;
 mod credentials;
 mod discovery;
+mod explanation;
 mod harness;
 mod lifetime;
+mod narrowed;
 mod outage;
 mod random_events;
 mod refusal;
+mod rejection;
 mod reload;
+mod restart;
+mod server_clock;
 mod waiting;

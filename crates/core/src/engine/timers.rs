@@ -17,6 +17,10 @@ pub(crate) enum Due {
     Issuer(Arc<str>),
     /// The key store is asked again.
     Inventory,
+    /// What an earlier daemon kept is waited for no longer.
+    Loading,
+    /// The tokens are written down.
+    Keeping,
 }
 
 /// A set of deadlines. Each is named in full when it is removed, so that none outlives its reason.
@@ -30,6 +34,10 @@ impl Timers {
 
     pub(crate) fn remove(&mut self, at: Moment, due: Due) {
         self.0.remove(&(at, due));
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
     }
 
     /// The earliest deadline.

@@ -9,11 +9,14 @@ use tokenbroker_oauth::{AccessToken, Scope};
 
 use super::attempt::Stage;
 use super::failure::Failure;
+use super::rejection::Rejections;
 use super::retry::Retry;
 use super::timers::Due;
 use super::{Effect, Engine, Note, Refusal, WaiterId};
 use crate::config::{self, ClientName};
-use crate::slots::Published;
+use crate::mutation::{self, Mutation};
+use crate::narrowing::Narrowing;
+use crate::slots::{Cell, Published};
 use crate::time::{Moment, Now};
 
 /// A token on its last seconds would expire on its way to the resource.
@@ -28,50 +31,80 @@ const SHORT_LIFETIME: Duration = Duration::from_secs(60);
 /// A renewal that nobody waits for starts no sooner than this after the last one, whatever the lifetime.
 pub(super) const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
 
+/// A server that issued the same token again is asked no sooner than this after.
+const SHORTEST_REPETITION: Duration = Duration::from_secs(5);
+
 /// The state of one token key.
 #[derive(Debug)]
 pub(super) struct TokenState {
     pub(super) client: ClientName,
+    /// Which of the client's token keys it is.
+    pub(super) narrowing: Narrowing,
+    /// What is asked of the server: the client's configuration, narrowed.
+    pub(super) config: Arc<config::Client>,
+    /// Where the token is published.
+    pub(super) cell: Arc<Cell>,
     pub(super) stage: Stage,
     /// When the next attempt is due; only while none is under way.
     pub(super) due: Option<Moment>,
+    /// When the last attempt began.
+    pub(super) attempted_at: Moment,
+    /// Whoever asks, nothing is tried before this.
+    pub(super) not_before: Moment,
+    /// Nobody used it when it was due; see [`Engine::rests`].
+    pub(super) dormant: bool,
     /// The current token, expired or not.
     pub(super) held: Option<Arc<Published>>,
+    /// The version of the credential that got it.
+    pub(super) got_with: Option<String>,
     pub(super) generation: u64,
     pub(super) last_failure: Option<Failure>,
     pub(super) retry: Retry,
+    pub(super) rejections: Rejections,
     pub(super) waiters: BTreeSet<WaiterId>,
     /// The credential or the configuration changed since the request under way was sent.
     pub(super) again: bool,
 }
 
 impl TokenState {
-    pub(super) fn new(client: ClientName) -> Self {
+    pub(super) fn new(config: Arc<config::Client>, narrowing: Narrowing, cell: Arc<Cell>) -> Self {
         Self {
-            client,
+            client: config.name.clone(),
+            narrowing,
+            config,
+            cell,
             stage: Stage::Idle,
             due: None,
+            attempted_at: Moment::BOOT,
+            not_before: Moment::BOOT,
+            dormant: false,
             held: None,
+            got_with: None,
             generation: 0,
             last_failure: None,
             retry: Retry::default(),
+            rejections: Rejections::default(),
             waiters: BTreeSet::new(),
             again: false,
         }
     }
 
     pub(super) fn servable(&self, now: Moment) -> Option<&Arc<Published>> {
-        self.held.as_ref().filter(|token| now < token.serve_until)
+        self.held.as_ref().filter(|token| token.is_servable(now))
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        matches!(self.stage, Stage::Idle)
     }
 
     /// Nothing is due before it is known which clients have a credential.
     pub(super) fn awaits_inventory(&self) -> bool {
-        matches!(self.stage, Stage::Idle) && self.due.is_none()
+        self.is_idle() && self.due.is_none()
     }
 
     /// Nothing to serve, and trying again will not help until somebody changes something.
     pub(super) fn is_blocked(&self, now: Moment) -> bool {
-        self.servable(now).is_none() && self.last_failure.as_ref().is_some_and(Failure::blocks)
+        self.servable(now).is_none() && self.pressing_failure(now).is_some_and(Failure::blocks)
     }
 }
 
@@ -83,6 +116,8 @@ pub(super) struct Issued {
     pub(super) lifetime: Option<Duration>,
     pub(super) scope: Option<Scope>,
     pub(super) narrowed: bool,
+    /// The version of the credential that got it.
+    pub(super) version: String,
     /// Lifetime counts from the request: the reply may have taken long.
     pub(super) requested_at: Moment,
 }
@@ -113,40 +148,46 @@ impl Engine {
     pub(super) fn token_due(&mut self, now: Now, handle: u64) {
         let Some(token) = self.tokens.get_mut(&handle) else { return };
         token.due = None;
-        if !matches!(token.stage, Stage::Idle) {
+        if !token.is_idle() {
             return;
         }
-        let urgent = !token.waiters.is_empty();
-        token.stage = Stage::Queued { urgent };
-        self.queue(now, handle, urgent);
+        if self.rests(now, handle) || self.is_held_back(now, handle) {
+            return;
+        }
+        self.queue(now, handle);
     }
 
     /// A new token: it is published, its renewal planned, and whoever waits gets it.
     pub(super) fn issued(&mut self, now: Now, handle: u64, issued: Issued) {
         let Some(token) = self.tokens.get_mut(&handle) else { return };
-        let Some(client) = self.clients.get(&token.client) else { return };
-        let issuer = &client.config.issuer;
+        let issuer = &token.config.issuer;
         let lifetime = issued.lifetime.unwrap_or(issuer.default_lifetime).min(issuer.max_lifetime);
-        let serve_until = issued.requested_at.after(lifetime - SERVING_MARGIN.min(lifetime / 10));
-        if serve_until <= now.boot {
+        let expires = issued.requested_at.after(lifetime);
+        if serve_until(expires, lifetime) <= now.boot {
             return self.attempt_failed(now, handle, Failure::late_reply());
         }
-        let interval = renewal_interval(lifetime, client.config.renew_at, &mut self.random);
+        if token.servable(now.boot).is_some_and(|held| held.access_token == issued.access_token) {
+            return self.reissued(now, handle, expires);
+        }
+        let interval = renewal_interval(lifetime, token.config.renew_at, &mut self.random);
+        token.rejections.replaced(token.generation);
         token.generation += 1;
         let published = Arc::new(Published {
             access_token: issued.access_token,
             scope: issued.scope.as_ref().map(Scope::to_string),
             generation: token.generation,
-            expires: issued.requested_at.after(lifetime),
-            serve_until,
+            expires,
+            serve_until: serve_until(expires, lifetime),
             lifetime,
         });
         token.held = Some(Arc::clone(&published));
+        token.got_with = Some(issued.version);
         token.last_failure = None;
         token.retry = Retry::default();
-        client.slot.publish(Some(published));
+        token.cell.publish(Some(published));
         self.effects.push_back(Effect::Note(Note::Issued {
             client: token.client.clone(),
+            narrowing: token.narrowing.clone(),
             generation: token.generation,
             lifetime,
             assumed: issued.lifetime.is_none(),
@@ -156,28 +197,71 @@ impl Engine {
         let due = if again { now.boot } else { issued.requested_at.after(interval) };
         self.set_due(handle, Some(due));
         self.answer_waiters(now, handle);
+        self.keep_soon(now);
+    }
+
+    /// The server issued the token again that there is: a cache of its own, which will not have another before this one
+    /// is nearly expired. Asking more often changes nothing.
+    fn reissued(&mut self, now: Now, handle: u64, expires: Moment) {
+        let Some(token) = self.tokens.get_mut(&handle) else { return };
+        let Some(held) = &mut token.held else { return };
+        if expires < held.expires {
+            let published = Arc::new(Published {
+                access_token: held.access_token.clone(),
+                scope: held.scope.clone(),
+                serve_until: serve_until(expires, held.lifetime),
+                expires,
+                ..**held
+            });
+            token.cell.publish(Some(Arc::clone(&published)));
+            *held = published;
+        }
+        let expires_in = now.boot.until(held.expires);
+        let next_try_in = (expires_in / 2).max(SHORTEST_REPETITION);
+        token.last_failure = None;
+        token.retry = Retry::default();
+        token.again = false;
+        token.not_before = now.boot.after(next_try_in);
+        self.effects.push_back(Effect::Note(Note::Reissued {
+            client: token.client.clone(),
+            narrowing: token.narrowing.clone(),
+            expires_in,
+            next_try_in,
+        }));
+        let due = token.not_before;
+        self.set_due(handle, Some(due));
+        self.answer_waiters(now, handle);
     }
 
     /// An attempt failed: when the next one is due depends on what kind of failure it was.
     pub(super) fn attempt_failed(&mut self, now: Now, handle: u64, failure: Failure) {
         let Some(token) = self.tokens.get_mut(&handle) else { return };
-        let Some(client) = self.clients.get(&token.client) else { return };
+        let Some(client) = self.clients.get_mut(&token.client) else { return };
         if std::mem::take(&mut token.again) {
             // What failed is what was there before the change; that says nothing about the new.
             return self.set_due(handle, Some(now.boot));
         }
-        let version = client.credential.as_ref().map(|credential| &credential.version);
-        let accepted_before = version.is_some() && version == client.accepted.as_ref();
-        let wait = token.retry.failed(failure.class, accepted_before, failure.retry_after, &mut self.random);
+        let accepted_before = client.accepted_before();
+        let random = &mut self.random;
+        if !failure.is_of_credential() {
+            let wait = token.retry.failed(failure.class, accepted_before, failure.retry_after, random);
+            return self.try_again(now, handle, failure, wait);
+        }
+        let attempted_at = token.attempted_at;
+        let wait = client.refusals.refused(now.boot, attempted_at, accepted_before, &failure, random);
+        let name = client.config.name.clone();
         self.try_again(now, handle, failure, wait);
+        self.share_refusal(now, &name);
     }
 
     /// Plans the next attempt after a failure, and tells those for whom waiting is of no use.
     pub(super) fn try_again(&mut self, now: Now, handle: u64, failure: Failure, wait: Duration) {
         let Some(token) = self.tokens.get_mut(&handle) else { return };
         token.last_failure = Some(failure.clone());
+        token.not_before = now.boot.after(wait);
         self.effects.push_back(Effect::Note(Note::Failed {
             client: token.client.clone(),
+            narrowing: token.narrowing.clone(),
             failure,
             next_try_in: wait,
             still_served: token.servable(now.boot).is_some(),
@@ -189,9 +273,7 @@ impl Engine {
     /// The credential was replaced: the new one is tried at once; the current token lives on meanwhile.
     pub(super) fn credential_changed(&mut self, now: Now, handle: u64) {
         let Some(token) = self.tokens.get_mut(&handle) else { return };
-        token.retry = Retry::default();
-        // It would be a wrong answer to whoever asks before the new one was tried.
-        token.last_failure = None;
+        token.forget_failure();
         match token.stage {
             Stage::Queued { .. } => {}
             Stage::Sending { .. } => token.again = true,
@@ -202,21 +284,22 @@ impl Engine {
         }
     }
 
-    /// How the token is got changed, though not what it is: what failed before may work now.
-    pub(super) fn configuration_changed(&mut self, now: Now, handle: u64) {
-        if self.tokens.get(&handle).is_some_and(|token| token.last_failure.is_some()) {
-            self.credential_changed(now, handle);
-        }
+    /// Another part of the lifetime is to pass before the renewal.
+    pub(super) fn plan_renewal_again(&mut self, now: Now, handle: u64) {
+        let Some(token) = self.tokens.get(&handle).filter(|token| token.is_idle()) else { return };
+        let Some(held) = token.servable(now.boot).filter(|_| token.not_before <= now.boot) else { return };
+        let interval = renewal_interval(held.lifetime, token.config.renew_at, &mut self.random);
+        let age = held.lifetime.saturating_sub(now.boot.until(held.expires));
+        self.set_due(handle, Some(now.boot.after(interval.saturating_sub(age))));
     }
 
     /// The credential is gone, and what was got with it goes too.
     pub(super) fn credential_gone(&mut self, now: Now, handle: u64) {
         self.abandon_attempt(now, handle);
         let Some(token) = self.tokens.get_mut(&handle) else { return };
-        let Some(client) = self.clients.get(&token.client) else { return };
         let had_token = token.held.take().is_some();
-        client.slot.publish(None);
-        let failure = Failure::no_credential(&client.config);
+        token.cell.publish(None);
+        let failure = Failure::no_credential(&token.config);
         if had_token {
             self.effects.push_back(Effect::Note(Note::CredentialGone { client: token.client.clone() }));
         }
@@ -228,22 +311,42 @@ impl Engine {
         self.abandon_attempt(now, handle);
         self.set_due(handle, None);
         let Some(token) = self.tokens.remove(&handle) else { return };
+        token.cell.publish(None);
         for waiter in token.waiters {
             self.remove_waiter(waiter);
             self.answer(waiter, Err(refusal.clone()));
         }
     }
 
+    /// What is asked of the server for a token key.
     pub(super) fn client_of(&self, handle: u64) -> Option<&Arc<config::Client>> {
-        let client = &self.tokens.get(&handle)?.client;
-        self.clients.get(client).map(|state| &state.config)
+        self.tokens.get(&handle).map(|token| &token.config)
     }
 }
 
+impl TokenState {
+    /// What failed before may work now; the old failure would be a wrong answer to whoever asks before it was tried.
+    pub(super) fn forget_failure(&mut self) {
+        self.retry = Retry::default();
+        self.last_failure = None;
+        self.not_before = Moment::BOOT;
+    }
+}
+
+/// Until when a token is given to callers.
+pub(super) fn serve_until(expires: Moment, lifetime: Duration) -> Moment {
+    let margin = SERVING_MARGIN.min(lifetime / 10);
+    Moment::from_nanos(
+        expires.as_nanos().saturating_sub(u64::try_from(margin.as_nanos()).unwrap_or(u64::MAX)),
+    )
+}
+
 /// How long after its request a token is renewed.
-fn renewal_interval(lifetime: Duration, renew_at: f64, random: &mut impl Rng) -> Duration {
+pub(super) fn renewal_interval(lifetime: Duration, renew_at: f64, random: &mut impl Rng) -> Duration {
     let part = if lifetime < SHORT_LIFETIME {
         renew_at.min(0.5)
+    } else if mutation::is(Mutation::ForgetJitter) {
+        renew_at
     } else {
         renew_at - SPREAD * random.random::<f64>()
     };

@@ -35,7 +35,7 @@ fn an_unknown_key_is_named_with_the_nearest_one_that_is_known() {
     assert_eq!(mistake("[client.c]\n"), "c.toml:1:2: unknown key `client`\nhint: did you mean `clients`?");
     assert_eq!(
         mistake("[daemon]\ncolour = 1\n"),
-        "c.toml:2:1: unknown key `colour` in [daemon]\nhint: known here: admin, socket, state_dir"
+        "c.toml:2:1: unknown key `colour` in [daemon]\nhint: known here: admin, keep_tokens, socket, state_dir"
     );
     assert_eq!(
         client_mistake("allow = [{ user = \"a\" }, { usr = \"b\", group = \"g\" }]"),
@@ -468,10 +468,112 @@ fn a_raw_basic_header_has_no_room_for_a_colon() {
 }
 
 #[test]
+fn s44_a_proxy_is_the_environment_or_a_bare_http_url() {
+    let expected = "expected \"environment\" or a URL such as \"http://proxy.example:3128\"";
+    for value in [
+        "proxy.example:3128",
+        "Environment",
+        "none",
+        "http://",
+        "http:proxy.example",
+        "http://proxy example",
+        "http://proxy.example\\\\path",
+        "http://proxy.example/path",
+        "http://proxy.example?query",
+        "http://proxy.example#fragment",
+        "socks5://proxy.example:1080",
+    ] {
+        assert_eq!(
+            issuer_mistake(&format!("proxy = \"{value}\"")),
+            format!("c.toml:3:9: `issuers.as.proxy`: {expected}")
+        );
+    }
+    assert_eq!(
+        issuer_mistake("proxy = true"),
+        "c.toml:3:9: `issuers.as.proxy`: expected a string, found a boolean"
+    );
+    assert_eq!(
+        issuer_mistake("proxy = \"https://proxy.example:3129\""),
+        "c.toml:3:9: `issuers.as.proxy`: a proxy is talked to by http\n\
+         hint: write http://: through the proxy goes TLS from here to the server, which the proxy can't look into"
+    );
+}
+
+#[test]
+fn s56_a_password_for_a_proxy_is_refused() {
+    for value in
+        ["http://user:hunter2@proxy.example:3128", "http://@proxy.example", "user:hunter2@proxy.example"]
+    {
+        assert_eq!(
+            issuer_mistake(&format!("proxy = \"{value}\"")),
+            "c.toml:3:9: `issuers.as.proxy`: a user name or password must not be in the configuration\n\
+             hint: set proxy = \"environment\", and HTTPS_PROXY in the daemon's environment"
+        );
+    }
+}
+
+#[test]
+fn s44_a_server_on_this_host_has_no_proxy() {
+    let table = "[issuers.as]\nissuer = \"http://127.0.0.1:8080\"\nallow_plain_http = true\n";
+    assert_eq!(
+        mistake(&format!("{table}proxy = \"http://proxy.example:3128\"\n")),
+        "c.toml:4:1: `issuers.as.proxy`: a server that is asked by plain http is never asked through a proxy\n\
+         hint: remove `proxy`, or use the server's https:// URL"
+    );
+    assert!(
+        parse_text(&format!("{table}proxy = \"environment\"\n")).is_ok(),
+        "which may name one for others"
+    );
+}
+
+#[test]
+fn s45_an_address_where_no_server_is_is_refused_where_it_is_written() {
+    let allow = "if that is where it has to go, set allow_link_local = true";
+    for (line, what, hint) in [
+        ("token_endpoint = \"https://169.254.169.254/token\"", "link-local", allow),
+        ("token_endpoint = \"https://[fe80::1]/token\"", "link-local", allow),
+        ("token_endpoint = \"https://[::ffff:169.254.1.1]/\"", "link-local", allow),
+        ("token_endpoint = \"https://0xA9FEA9FE/\"", "link-local", allow),
+        ("token_endpoint = \"https://2852039166/\"", "link-local", allow),
+        ("token_endpoint = \"https://0251.0376.1/\"", "link-local", allow),
+        ("token_endpoint = \"https://169.254.169.254./\"", "link-local", allow),
+        ("token_endpoint = \"https://[fd00:ec2::254]/\"", "the metadata service of a cloud", allow),
+        ("proxy = \"http://169.254.1.1:3128\"", "link-local", allow),
+        (
+            "proxy = \"http://0.0.0.0:3128\"",
+            "the address of no host",
+            "for a server on this host write 127.0.0.1 or [::1]",
+        ),
+    ] {
+        let (key, _) = line.split_once(' ').unwrap();
+        assert_eq!(
+            issuer_mistake(line),
+            format!(
+                "c.toml:3:1: `issuers.as.{key}`: no request is sent to this address: it is {what}\nhint: {hint}"
+            )
+        );
+        let allowed = parse_text(&format!("{ISSUER}{line}\nallow_link_local = true\n"));
+        assert_eq!(allowed.is_ok(), what != "the address of no host", "{line}");
+    }
+    assert_eq!(
+        mistake("[issuers.as]\nissuer = \"https://169.254.169.254\"\n"),
+        format!(
+            "c.toml:2:1: `issuers.as.issuer`: no request is sent to this address: it is link-local\nhint: {allow}"
+        )
+    );
+    let named =
+        "[issuers.as]\nissuer = \"https://169.254.169.254\"\ntoken_endpoint = \"https://as.example/\"\n";
+    assert!(parse_text(named).is_ok(), "what is no more than a name in an assertion is never asked");
+    assert_eq!(
+        issuer_mistake("proxy = \"http://169.254.1.1\"\nallow_link_local = \"yes\""),
+        "c.toml:4:20: `issuers.as.allow_link_local`: expected true or false, found a string"
+    );
+}
+
+#[test]
 fn what_comes_later_is_refused_by_name() {
     for key in [
         "http_socket",
-        "keep_tokens",
         "memory",
         "sandbox",
         "audit",
@@ -481,10 +583,10 @@ fn what_comes_later_is_refused_by_name() {
         let expected = format!("c.toml:2:1: `daemon.{key}` is not supported yet\nhint: remove it");
         assert_eq!(mistake(&format!("[daemon]\n{key} = 1\n")), expected);
     }
-    for key in ["proxy", "allow_link_local", "tenant"] {
-        let expected = format!("c.toml:3:1: `issuers.as.{key}` is not supported yet\nhint: remove it");
-        assert_eq!(issuer_mistake(&format!("{key} = \"x\"")), expected);
-    }
+    assert_eq!(
+        issuer_mistake("tenant = \"x\""),
+        "c.toml:3:1: `issuers.as.tenant` is not supported yet\nhint: remove it"
+    );
     for key in ["unit", "user_unit", "scope", "resource"] {
         let expected = format!("c.toml:7:26: `clients.c.allow.{key}` is not supported yet\nhint: remove it");
         assert_eq!(client_mistake(&format!("allow = [{{ user = \"ann\", {key} = \"x\" }}]")), expected);

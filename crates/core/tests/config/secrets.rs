@@ -161,6 +161,7 @@ const KEYS: &[(&str, &[&str])] = &[
             "default_lifetime",
             "max_lifetime",
             "allow_plain_http",
+            "allow_link_local",
             "foo",
         ],
     ),

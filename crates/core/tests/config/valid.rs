@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokenbroker_core::config::{
-    AssertionAudience, AuthMethod, Config, Daemon, EndpointSource, KeyStore, Principal, Rule, StoreChoice,
+    AssertionAudience, AuthMethod, Config, Daemon, EndpointSource, KeyStore, Principal, Proxy, Rule,
+    StoreChoice,
 };
 use tokenbroker_oauth as oauth;
 use tokenbroker_oauth::{BasicEncoding, PlainHttp};
@@ -29,6 +30,7 @@ fn every_key_is_taken() {
         socket = "/run/tokenbroker/broker.sock"
         state_dir = "/var/lib/tokenbroker"
         admin = [{ group = "wheel" }]
+        keep_tokens = false
 
         [keystore]
         store = "encrypted-file"
@@ -42,6 +44,8 @@ fn every_key_is_taken() {
         assertion_typ = "JWT"
         basic_encoding = "raw"
         ca_file = "/etc/ssl/ca.pem"
+        proxy = "http://proxy.example:3128"
+        allow_link_local = true
         timeout = "2s"
         max_in_flight = 3
         max_per_second = 0
@@ -73,6 +77,7 @@ fn every_key_is_taken() {
             socket: Some("/run/tokenbroker/broker.sock".into()),
             state_dir: Some("/var/lib/tokenbroker".into()),
             admin: vec![Rule { user: None, group: name("wheel") }],
+            keep_tokens: false,
         }
     );
     assert_eq!(
@@ -95,6 +100,8 @@ fn every_key_is_taken() {
     assert_eq!(issuer.assertion_typ, "JWT");
     assert_eq!(issuer.basic_encoding, BasicEncoding::Raw);
     assert_eq!(issuer.ca_file.as_deref(), Some(Path::new("/etc/ssl/ca.pem")));
+    assert_eq!(issuer.proxy, Proxy::Url("http://proxy.example:3128".parse().unwrap()));
+    assert!(issuer.allow_link_local);
     assert_eq!(issuer.timeout, seconds(2));
     assert_eq!((issuer.max_in_flight, issuer.max_per_second), (3, 0));
     assert_eq!(issuer.renew_at, 0.5);
@@ -127,7 +134,7 @@ fn every_key_is_taken() {
 fn what_is_left_open_has_defaults() {
     let client = "[clients.c]\nissuer = \"as\"\nclient_id = \"c\"\nauth = \"client_secret_post\"\n";
     let config = parse_text(&format!("{ISSUER}{client}")).unwrap();
-    assert_eq!(config.daemon, Daemon { socket: None, state_dir: None, admin: vec![] });
+    assert_eq!(config.daemon, Daemon { socket: None, state_dir: None, admin: vec![], keep_tokens: true });
     assert_eq!(config.keystore, KeyStore { store: StoreChoice::Auto, key_file: None });
 
     let issuer = &config.issuers["as"];
@@ -137,6 +144,7 @@ fn what_is_left_open_has_defaults() {
     assert_eq!(issuer.assertion_typ, "client-authentication+jwt");
     assert_eq!(issuer.basic_encoding, BasicEncoding::Form);
     assert_eq!(issuer.ca_file, None);
+    assert_eq!((&issuer.proxy, issuer.allow_link_local), (&Proxy::None, false));
     assert_eq!(issuer.timeout, seconds(10));
     assert_eq!((issuer.max_in_flight, issuer.max_per_second), (8, 20));
     assert_eq!(issuer.renew_at, 0.75);

@@ -70,6 +70,7 @@ pub(super) async fn carry_out(session: &Session, command: Command) -> Result<Res
         }
         Command::Ping
         | Command::GetToken(_)
+        | Command::Rejected(_)
         | Command::Status { .. }
         | Command::Renew { .. }
         | Command::Reload => Err(failure(FailureCode::Internal, "this is no request about credentials")),

@@ -4,13 +4,16 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenbroker_core::config::{Client, ClientName, nearest};
+use tokenbroker_core::config::{ClientName, nearest};
 use tokenbroker_core::engine::{Granted, Refusal, WaiterId};
+use tokenbroker_core::narrowing::Narrowing;
 use tokenbroker_core::policy::Caller;
 use tokenbroker_core::slots::Slot;
 use tokenbroker_core::time::Moment;
 use tokenbroker_ipc::PeerIdentity;
-use tokenbroker_protocol::{Command, Failure, FailureCode, GetToken, Renewed, Response, StatusPage};
+use tokenbroker_protocol::{
+    Command, Failure, FailureCode, GetToken, Rejected, Renewed, Response, StatusPage,
+};
 use tokio::sync::oneshot;
 
 use super::credentials;
@@ -65,6 +68,7 @@ impl Session {
         match command {
             Command::Ping => Answer::Now(Response::Done.into()),
             Command::GetToken(get) => self.get_token(get),
+            Command::Rejected(rejected) => self.rejected(rejected),
             Command::Status { client, after } => self.status(client.as_deref(), after.as_deref()),
             _ => self.administer(command),
         }
@@ -77,26 +81,64 @@ impl Session {
             Ok(slot) => slot,
             Err(failure) => return Answer::Now(failure.into()),
         };
-        if let Err(failure) = self.check_narrowing(&get) {
-            return Answer::Now(failure.into());
-        }
+        let narrowing = match self.narrowing(&get) {
+            Ok(narrowing) => narrowing,
+            Err(failure) => return Answer::Now(failure.into()),
+        };
+        let held = match narrowing.is_as_configured() {
+            true => slot.current(now).map(|token| (slot.handle(), token)),
+            false => slot
+                .narrowed(&narrowing, now)
+                .and_then(|cell| cell.current(now).map(|token| (cell.handle(), token))),
+        };
         let min_ttl = Duration::from_millis(get.min_ttl_ms);
-        if let Some(token) = slot.current(now).filter(|token| now.until(token.expires) >= min_ttl) {
+        if let Some((handle, token)) = held.filter(|(_, token)| now.until(token.expires) >= min_ttl) {
             slot.served();
-            let granted = Granted { handle: slot.handle(), token, min_ttl_met: true };
-            return Answer::Now(Outcome::Token { granted, now });
+            return Answer::Now(Outcome::Token {
+                granted: Granted { handle, token, min_ttl_met: true },
+                now,
+            });
         }
-        let wait = get.wait_ms.map_or(DEFAULT_WAIT, Duration::from_millis);
-        let ticket = match self.ask_for_token(&get.client, Want::Current { min_ttl }, now.after(wait)) {
+        match ClientName::new(&get.client) {
+            Some(client) => {
+                self.wait_for_token(client, Want::Current { narrowing, min_ttl }, now, get.wait_ms)
+            }
+            None => Answer::Now(denied(&get.client).into()),
+        }
+    }
+
+    /// A resource refused a token. Who may not have it can't tell whether there is such a handle.
+    fn rejected(&self, Rejected { handle, generation, wait_ms }: Rejected) -> Answer {
+        let now = clock::moment();
+        let found = self.shared.slots.find_handle(handle);
+        let permitted = found.filter(|(_, slot)| slot.access().permits(&self.caller()));
+        let cell = permitted.and_then(|(client, slot)| Some((client, slot.cell(handle)?, slot)));
+        let Some((client, cell, slot)) = cell else { return Answer::Now(unknown_handle().into()) };
+        // Somebody else's report has had its effect already, or there never was such a generation.
+        if let Some(token) = cell.current(now).filter(|token| token.generation != generation) {
+            slot.served();
+            return Answer::Now(Outcome::Token {
+                granted: Granted { handle, token, min_ttl_met: true },
+                now,
+            });
+        }
+        self.wait_for_token(client, Want::Newer { handle, generation }, now, wait_ms)
+    }
+
+    /// Has the event loop answer a caller that may have the client's token.
+    fn wait_for_token(&self, client: ClientName, want: Want, now: Moment, wait_ms: Option<u64>) -> Answer {
+        let wait = wait_ms.map_or(DEFAULT_WAIT, Duration::from_millis);
+        let ticket = match self.ask_for_token(client.clone(), want, now.after(wait)) {
             Ok(ticket) => ticket,
             Err(failure) => return Answer::Now(failure.into()),
         };
         let session = self.clone();
         Answer::Later(Box::pin(async move {
             // The rules may have changed while it waited.
-            match ticket.answer().await.and_then(|granted| Ok((granted, session.permitted(&get.client)?))) {
+            match ticket.answer().await.and_then(|granted| Ok((granted, session.permitted(client.as_str())?)))
+            {
                 Ok((granted, slot)) => {
-                    slot.served();
+                    slot.served_late();
                     Outcome::Token { granted, now: clock::moment() }
                 }
                 Err(failure) => failure.into(),
@@ -115,23 +157,21 @@ impl Session {
         }
     }
 
-    /// A request may name what the client is configured with; less than that is for later.
-    fn check_narrowing(&self, get: &GetToken) -> Result<(), Failure> {
-        if get.scope.is_none() && get.resource.is_empty() && get.audience.is_none() {
-            return Ok(());
+    /// Which of the client's token keys is asked for. Nearly always the configured one, and then nothing is looked up.
+    fn narrowing(&self, get: &GetToken) -> Result<Narrowing, Failure> {
+        let GetToken { client, scope, resource, audience, .. } = get;
+        if scope.is_none() && resource.is_empty() && audience.is_none() {
+            return Ok(Narrowing::default());
         }
         let config = self.shared.config.load();
-        let Some(client) = config.clients.get(get.client.as_str()) else { return Err(denied(&get.client)) };
-        if is_as_configured(get, client) {
-            return Ok(());
-        }
-        Err(failure(
-            FailureCode::InvalidRequest,
-            "only the configured scope, resource and audience can be asked for; less than that is not supported yet",
-        ))
+        let Some(configured) = config.clients.get(client.as_str()) else { return Err(denied(client)) };
+        Narrowing::of(configured, scope.as_deref(), resource, audience.as_deref())
+            .map_err(|error| convert::not_permitted(&error))
     }
 
     fn status(&self, client: Option<&str>, after: Option<&str>) -> Answer {
+        // A page of them would not fit a frame.
+        let explain = client.is_some();
         let sees_all = self.is_administrator();
         let caller = self.caller();
         let slots = self.shared.slots.all();
@@ -153,18 +193,18 @@ impl Session {
         names.truncate(PAGE);
         let shared = Arc::clone(&self.shared);
         Answer::Later(Box::pin(async move {
-            let (reply, statuses) = oneshot::channel();
-            if shared.event_loop.send(Ask::Status { clients: names, reply }).is_err() {
+            let (reply, reports) = oneshot::channel();
+            if shared.event_loop.send(Ask::Status { clients: names, explain, reply }).is_err() {
                 return shutting_down().into();
             }
-            let Ok(statuses) = statuses.await else { return shutting_down().into() };
+            let Ok(reports) = reports.await else { return shutting_down().into() };
             let about_store =
                 shared.key_store.call(key_store::QUICK, |store| Ok((store.kind(), store.notes()))).await;
             let (store, notes) = about_store.unwrap_or_else(|error| (None, vec![error.to_string()]));
             // They name places and other clients.
             let notes = if sees_all { notes } else { Vec::new() };
             let clients =
-                statuses.into_iter().map(|status| convert::status(status, store, sees_all)).collect();
+                reports.into_iter().map(|report| convert::status(report, store, sees_all)).collect();
             Response::Status(StatusPage { clients, more, notes }).into()
         }))
     }
@@ -194,11 +234,10 @@ impl Session {
     }
 
     fn renew(&self, client: &str, wait_ms: u64) -> Answer {
-        if self.shared.slots.find(client).is_none() {
-            return Answer::Now(self.unknown_client(client).into());
-        }
+        let name = ClientName::new(client).filter(|_| self.shared.slots.find(client).is_some());
+        let Some(name) = name else { return Answer::Now(self.unknown_client(client).into()) };
         let wait = Duration::from_millis(wait_ms);
-        let ticket = match self.ask_for_token(client, Want::Renewal, clock::moment().after(wait)) {
+        let ticket = match self.ask_for_token(name, Want::Renewal, clock::moment().after(wait)) {
             Ok(ticket) => ticket,
             Err(failure) => return Answer::Now(failure.into()),
         };
@@ -231,8 +270,7 @@ impl Session {
         }))
     }
 
-    fn ask_for_token(&self, client: &str, want: Want, deadline: Moment) -> Result<Ticket, Failure> {
-        let client = ClientName::new(client).ok_or_else(|| denied(client))?;
+    fn ask_for_token(&self, client: ClientName, want: Want, deadline: Moment) -> Result<Ticket, Failure> {
         let waiter = self.shared.next_waiter();
         let (reply, answer) = oneshot::channel();
         let ask = Ask::Token { waiter, client, want, deadline, reply };
@@ -305,19 +343,19 @@ impl Drop for Ticket {
     }
 }
 
-fn is_as_configured(get: &GetToken, client: &Client) -> bool {
-    let scope = get.scope.as_deref().map(tokenbroker_oauth::Scope::parse);
-    scope.is_none_or(|scope| scope.ok() == client.scope)
-        && (get.resource.is_empty() || get.resource == client.resource)
-        && (get.audience.is_none() || get.audience == client.audience)
-}
-
 pub(super) fn failure(code: FailureCode, message: impl Into<String>) -> Failure {
     Failure { code, message: message.into(), hint: None, next_try_in_ms: None }
 }
 
 fn denied(client: &str) -> Failure {
     failure(FailureCode::Denied, format!("the client {client:?} is not for this caller, or does not exist"))
+}
+
+/// The same for a handle of an earlier daemon, for one whose token key is gone, and for one that is not for the caller.
+fn unknown_handle() -> Failure {
+    let message =
+        "this daemon knows no token with this handle that the caller could have: get the token again";
+    failure(FailureCode::UnknownHandle, message)
 }
 
 fn shutting_down() -> Failure {
@@ -327,4 +365,54 @@ fn shutting_down() -> Failure {
 /// In the place of a reply that is longer than a frame.
 pub(super) fn does_not_fit() -> Response {
     Response::Failed(failure(FailureCode::TokenTooLarge, "the reply is longer than the protocol carries"))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenbroker_protocol::{
+        CredentialKind, CredentialStatus, LastError, Outcomes, Reply, State, Status, Store, decode, encode,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_page_of_clients_that_all_have_much_to_tell_fits_a_frame() {
+        let client = Status {
+            client: "n".repeat(64),
+            issuer: "i".repeat(64),
+            state: State::Degraded,
+            renewing: true,
+            queued: true,
+            expires_in_ms: Some(u64::MAX),
+            renew_in_ms: Some(u64::MAX),
+            generation: u64::MAX,
+            token_requests: u64::MAX,
+            outcomes: Outcomes {
+                issued: u64::MAX,
+                transient: u64::MAX,
+                credential: u64::MAX,
+                request: u64::MAX,
+            },
+            gets: u64::MAX,
+            gets_from_cache: u64::MAX,
+            waiting: u64::MAX,
+            narrowed: u64::MAX,
+            last_error: Some(LastError {
+                code: "temporarily_unavailable".into(),
+                message: "m".repeat(400),
+                next_try_in_ms: Some(u64::MAX),
+            }),
+            credential: Some(CredentialStatus {
+                store: Store::EncryptedFile,
+                kind: CredentialKind::PrivateKey,
+                version: "v".repeat(16),
+            }),
+            clock_offset: Some(i64::MIN),
+            explanation: Vec::new(),
+        };
+        let page = StatusPage { clients: vec![client; PAGE], more: true, notes: vec!["o".repeat(1000); 4] };
+        let reply = Reply { id: u32::MAX, response: Response::Status(page) };
+        let framed = encode(&reply).unwrap();
+        assert_eq!(decode::<Reply>(&framed.expose()[4..]).unwrap(), reply);
+    }
 }

@@ -6,20 +6,17 @@
 //!
 //! Numbers are little-endian. Everything before the nonce is readable and authenticated: the key id tells a
 //! wrong key from damage, and the index says which clients have what, so that it can be told even when the
-//! key is lost. The entries are sealed with AES-256-GCM-SIV under a fresh random nonce for each write; should
-//! a nonce ever repeat (a cloned virtual machine), this mode loses nothing but that two equal files look
-//! equal.
+//! key is lost.
 
 use std::collections::BTreeMap;
 
-use aws_lc_rs::aead::{AES_256_GCM_SIV, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use aws_lc_rs::{error, rand};
+use aws_lc_rs::error;
 use serde::{Deserialize, Serialize};
 use tokenbroker_secret::Secret;
 use zeroize::Zeroizing;
 
 use super::key::{Key, KeyId};
-use crate::{CredentialKind, envelope};
+use crate::{CredentialKind, envelope, sealed};
 
 const MAGIC: &[u8; 8] = b"TKBRKEYS";
 const FORMAT: u16 = 1;
@@ -59,17 +56,7 @@ pub(super) enum Malformed {
 /// Encrypts the entries.
 pub(super) fn seal(entries: &Entries, key: &Key) -> Result<Vec<u8>, error::Unspecified> {
     let mut file = header(entries, key)?;
-    let mut nonce = [0; NONCE_LEN];
-    rand::fill(&mut nonce)?;
-    let mut sealed = encode(entries)?;
-    let tag = cipher(key)?.seal_in_place_separate_tag(
-        Nonce::assume_unique_for_key(nonce),
-        Aad::from(&file),
-        sealed.as_mut_slice(),
-    )?;
-    file.extend_from_slice(&nonce);
-    file.extend_from_slice(&sealed);
-    file.extend_from_slice(tag.as_ref());
+    file.extend_from_slice(&sealed::seal(key.expose(), &file, &encode(entries)?)?);
     Ok(file)
 }
 
@@ -104,20 +91,9 @@ impl<'a> Header<'a> {
 
     /// Decrypts the entries. The key must be the one that the header names.
     pub(super) fn open(&self, key: &Key) -> Result<Entries, Malformed> {
-        let (nonce, sealed) = self.sealed.split_first_chunk().ok_or(Malformed::Foreign)?;
-        let mut buffer = Zeroizing::new(sealed.to_vec());
-        let opened = cipher(key)
-            .and_then(|cipher| {
-                let nonce = Nonce::assume_unique_for_key(*nonce);
-                cipher.open_in_place(nonce, Aad::from(self.bytes), &mut buffer)
-            })
-            .map_err(|_| Malformed::Damaged)?;
-        decode(opened).ok_or(Malformed::Damaged)
+        let opened = sealed::open(key.expose(), self.bytes, self.sealed).map_err(|_| Malformed::Damaged)?;
+        decode(&opened).ok_or(Malformed::Damaged)
     }
-}
-
-fn cipher(key: &Key) -> Result<LessSafeKey, error::Unspecified> {
-    UnboundKey::new(&AES_256_GCM_SIV, key.expose()).map(LessSafeKey::new)
 }
 
 fn encode(entries: &Entries) -> Result<Zeroizing<Vec<u8>>, error::Unspecified> {

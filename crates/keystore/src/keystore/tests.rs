@@ -235,6 +235,69 @@ fn s52_a_locked_keyring_is_unavailable_and_works_again_once_unlocked() {
 }
 
 #[test]
+fn the_sealing_key_is_beside_the_credentials_and_stays_when_they_go() {
+    for choice in [StoreChoice::EncryptedFile, StoreChoice::OsKeyring] {
+        let fixture = Fixture::new();
+        let mut store = fixture.open(choice);
+        store.set_secret("one", &"x".into(), 10).unwrap();
+        assert!(store.sealing_key().unwrap().is_none(), "reading makes none");
+        let id = store.sealing_key_or_new().unwrap().unwrap().id();
+        assert_eq!(store.sealing_key_or_new().unwrap().unwrap().id(), id);
+
+        assert_eq!(store.list(None).unwrap().len(), 1);
+        for name in ["token-key", ""] {
+            assert_eq!(store.current(name).unwrap(), None);
+            assert!(matches!(store.remove(name), Err(Error::NotFound { .. })));
+        }
+        store.remove("one").unwrap();
+        assert_eq!(store.notes().len(), 1, "{:?}", store.notes());
+        drop(store);
+
+        let mut store = fixture.open(choice);
+        assert_eq!(store.sealing_key().unwrap().unwrap().id(), id);
+        store.remove_sealing_key().unwrap();
+        assert!(store.sealing_key().unwrap().is_none());
+        store.remove_sealing_key().unwrap();
+    }
+}
+
+#[test]
+fn a_client_called_like_the_sealing_key_has_credentials_of_its_own() {
+    let fixture = Fixture::new();
+    let mut store = fixture.file();
+    store.set_secret("token-key", &"x".into(), 10).unwrap();
+    let id = store.sealing_key_or_new().unwrap().unwrap().id();
+    store.remove("token-key").unwrap();
+    assert_eq!(store.sealing_key().unwrap().unwrap().id(), id);
+}
+
+#[test]
+fn the_sealing_key_does_not_decide_where_credentials_go() {
+    let fixture = Fixture::new();
+    let mut store = fixture.open(StoreChoice::Auto);
+    assert!(store.sealing_key_or_new().unwrap().is_none());
+    store.remove_sealing_key().unwrap();
+    assert_eq!(store.kind(), None);
+    assert_eq!(std::fs::read_dir(fixture.state.path()).unwrap().count(), 0);
+
+    store.set_secret("one", &"x".into(), 10).unwrap();
+    assert!(store.sealing_key_or_new().unwrap().is_some());
+}
+
+#[test]
+fn s52_the_sealing_key_waits_for_a_locked_keyring() {
+    let fixture = Fixture::new();
+    let mut store = fixture.open(StoreChoice::OsKeyring);
+    let id = store.sealing_key_or_new().unwrap().unwrap().id();
+    fixture.keyring.lock(true);
+    assert!(matches!(store.sealing_key(), Err(Error::Unavailable { .. })));
+    assert!(matches!(store.sealing_key_or_new(), Err(Error::Unavailable { .. })));
+    assert!(matches!(store.remove_sealing_key(), Err(Error::Unavailable { .. })));
+    fixture.keyring.lock(false);
+    assert_eq!(store.sealing_key().unwrap().unwrap().id(), id);
+}
+
+#[test]
 fn s71_a_credential_of_a_newer_version_is_reported_and_never_removed() {
     use keyring_core::api::CredentialStoreApi as _;
 

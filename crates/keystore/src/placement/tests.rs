@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::envelope::Content;
+use crate::sealing_key;
 use crate::test_stores::TestKeyring;
 
 struct Fixture {
@@ -131,6 +132,8 @@ fn an_empty_store_may_be_left_for_another() {
         store_in(&mut placement).unwrap();
         let vault = placement.for_reading().unwrap().unwrap();
         vault.delete(&vault.find(None).unwrap().items[0]).unwrap();
+        // A key for tokens is no credential, and keeps nobody.
+        sealing_key::create(&vault).unwrap();
         let mut placement = fixture.open(taken, false).unwrap();
         placement.for_writing().unwrap();
         assert_eq!(fixture.auto().kind(), configured(taken));

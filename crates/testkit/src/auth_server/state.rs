@@ -66,6 +66,8 @@ pub(super) struct State {
     pub(super) client_faults: HashMap<String, Fault>,
     pub(super) metadata_fault: Fault,
     pub(super) counts: HashMap<String, Counts>,
+    /// By client ID, what its token requests were for.
+    pub(super) asked: HashMap<String, Vec<Asked>>,
     pub(super) metadata_requests: u64,
 }
 
@@ -80,6 +82,7 @@ impl State {
             client_faults: HashMap::new(),
             metadata_fault: Fault::None,
             counts: HashMap::new(),
+            asked: HashMap::new(),
             metadata_requests: 0,
         }
     }
@@ -122,6 +125,17 @@ impl State {
     pub(super) fn counts_of(&mut self, client_id: &str) -> &mut Counts {
         self.counts.entry(client_id.into()).or_default()
     }
+}
+
+/// What a token request was for.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Asked {
+    /// `scope`, as it was sent.
+    pub scope: Option<String>,
+    /// Each `resource` (RFC 8707), in the order in which they were sent.
+    pub resource: Vec<String>,
+    /// `audience`.
+    pub audience: Option<String>,
 }
 
 /// Token requests of one client. Those that are neither accepted nor rejected were not answered (yet).

@@ -12,7 +12,7 @@ use url::form_urlencoded;
 
 use super::authentication::Presented;
 use super::reply::Reply;
-use super::state::{Server, State};
+use super::state::{Asked, Server, State};
 use crate::Client;
 
 const LONGEST_BODY: usize = 256 * 1024;
@@ -30,6 +30,7 @@ pub(super) async fn answer(request: Request<Incoming>, server: &Server) -> Optio
     let fault = {
         let mut state = server.state();
         state.counts_of(&client_id).requests += 1;
+        state.asked.entry(client_id.clone()).or_default().push(request.asked());
         state.token_fault(&client_id)
     };
 
@@ -72,6 +73,15 @@ impl TokenRequest {
 
     pub(super) fn field(&self, name: &str) -> Option<&str> {
         self.form.iter().find(|(field, _)| field == name).map(|(_, value)| value.as_str())
+    }
+
+    fn asked(&self) -> Asked {
+        let resource = self.form.iter().filter(|(field, _)| field == "resource");
+        Asked {
+            scope: self.field("scope").map(str::to_owned),
+            resource: resource.map(|(_, value)| value.clone()).collect(),
+            audience: self.field("audience").map(str::to_owned),
+        }
     }
 
     fn check_form(&self) -> Result<(), Refusal> {

@@ -72,7 +72,7 @@ fn keys_whose_feature_comes_later_are_refused_by_name() {
         ("5:1", "[daemon]\nhttp_socket = \"/run/http.sock\"\n", "`daemon.http_socket`"),
         ("5:1", "[daemon]\nkeep_tokens = true\n", "`daemon.keep_tokens`"),
         ("5:1", "[daemon]\nsandbox = \"prefer\"\n", "`daemon.sandbox`"),
-        ("3:1", &format!("{ISSUER}proxy = \"environment\"\n"), "`issuers.as.proxy`"),
+        ("3:1", &format!("{ISSUER}tenant = \"acme\"\n"), "`issuers.as.tenant`"),
         ("7:1", &format!("{ISSUER}{CLIENT}certificate = \"client.pem\"\n"), "`clients.app.certificate`"),
         ("1:3", "[[files]]\n", "`files`"),
     ] {

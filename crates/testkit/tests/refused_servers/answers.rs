@@ -70,7 +70,7 @@ fn s28_an_empty_403_counts_as_a_refused_credential() {
         Fault::Status(403),
         6,
         "http",
-        "refused the client ID or its credential (HTTP 403, without an OAuth error)",
+        "refused without an OAuth error (HTTP 403): the client ID or its credential may be wrong, or a gateway",
     );
 }
 

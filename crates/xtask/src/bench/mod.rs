@@ -1,5 +1,5 @@
-//! `cargo xtask bench`: what a warm get costs, as a multiple of a raw exchange of the same sizes, and how much of a hung
-//! issuer it notices.
+//! `cargo xtask bench`: what a warm get costs, as a multiple of a raw exchange of the same sizes; how soon a daemon that
+//! starts with kept tokens serves one; and how much of a hung issuer a warm get notices.
 //!
 //! Everything runs on one CPU and takes turns in one run, so that the ratios hold on any machine. Another
 //! comparison is another [`Contender`] in [`contenders`].
@@ -9,6 +9,7 @@ mod isolation;
 mod ping_pong;
 mod report;
 mod warm_get;
+mod warm_start;
 
 use std::hint::black_box;
 use std::process::Command;
@@ -20,6 +21,7 @@ use self::isolation::Isolation;
 use self::ping_pong::PingPong;
 use self::report::Report;
 use self::warm_get::WarmGet;
+use self::warm_start::WarmStart;
 use crate::clock::Stopwatch;
 use crate::workspace::Workspace;
 use crate::{Result, process};
@@ -48,8 +50,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
     process::run(measurement.arg("bench-release").env("TOKENBROKER_BIN_DIR", &release))
 }
 
-/// Measures, prints tables, writes bench.json and isolation.json to the target directory, and fails if a get is over a
-/// limit.
+/// Measures, prints tables, writes bench.json and isolation.json to the target directory, and fails if something is over
+/// its limit.
 pub(crate) fn measure(workspace: &Workspace) -> Result {
     let cpu = pin_to_one_cpu()?;
     let mut contenders = contenders()?;
@@ -64,7 +66,7 @@ pub(crate) fn measure(workspace: &Workspace) -> Result {
     }
 
     let named = contenders.iter().map(|contender| contender.name()).zip(samples);
-    let report = Report::new(cpu, TOKEN, named);
+    let report = Report::new(cpu, TOKEN, named, WarmStart::measure()?);
     println!("{report}");
     let path = workspace.target().join("bench.json");
     report.write(&path)?;

@@ -61,7 +61,7 @@ impl History {
     fn something_happens(&mut self) {
         let client = NAMES[self.random.random_range(0..NAMES.len())];
         let wait = Duration::from_millis(self.random.random_range(0..15_000));
-        match self.random.random_range(0..16) {
+        match self.random.random_range(0..20) {
             0..5 => {
                 let min_ttl = seconds(self.random.random_range(0..3) * 100);
                 let waiter = self.world.get_with(client, min_ttl, wait);
@@ -92,9 +92,30 @@ impl History {
                 let now = self.world.now;
                 self.deadlines.values_mut().for_each(|deadline| *deadline = (*deadline).max(now));
             }
+            15 | 16 => {
+                let scopes = ["read", "write", "read write"];
+                let scope = scopes[self.random.random_range(0..scopes.len())];
+                if self.world.engine.slots().find(client).is_some() {
+                    let waiter = self.world.get_scope(client, scope);
+                    self.deadlines.insert(waiter, self.world.now.after(WAIT));
+                }
+            }
+            17 => self.a_caller_rejects(client),
+            18 => {
+                self.world.server.ahead = Some(self.random.random_range(-300..300));
+                self.world.server.reissues = self.random.random_bool(0.3);
+            }
             _ => self.the_server_changes(),
         }
         self.check();
+    }
+
+    fn a_caller_rejects(&mut self, client: &str) {
+        let Some(slot) = self.world.engine.slots().find(client) else { return };
+        let handle = slot.handle() + self.random.random_range(0..3);
+        let generation = slot.current(self.world.now).map_or(1, |token| token.generation);
+        let waiter = self.world.reject(client, handle, generation);
+        self.deadlines.insert(waiter, self.world.now.after(WAIT));
     }
 
     fn a_caller_leaves(&mut self) {
@@ -145,7 +166,8 @@ impl History {
         for (name, issuer) in &engine.issuers {
             let count = |is_meant: fn(&Stage) -> bool| engine.tokens_of(name, is_meant).len();
             let queued = count(|stage| matches!(stage, Stage::Queued { .. }));
-            let in_flight = count(|stage| !matches!(stage, Stage::Idle | Stage::Queued { .. }));
+            let in_flight =
+                count(|stage| !matches!(stage, Stage::Idle | Stage::Behind | Stage::Queued { .. }));
             assert_eq!(issuer.gate.queued(), queued, "queue of {name}");
             assert_eq!(issuer.gate.in_flight(), in_flight, "places at the gate of {name}");
 
@@ -158,14 +180,23 @@ impl History {
 
     fn check_token_keys(&self) {
         let engine = &self.world.engine;
-        assert_eq!(engine.tokens.len(), engine.clients.len());
+        let narrowed: usize = engine.clients.values().map(|client| client.narrowed.len()).sum();
+        assert_eq!(engine.tokens.len(), engine.clients.len() + narrowed);
+        for client in engine.clients.values() {
+            let stages = || engine.tokens.range(client.handles()).map(|(_, token)| &token.stage);
+            let behind = stages().any(|stage| matches!(stage, Stage::Behind));
+            let ahead = stages().any(|stage| !matches!(stage, Stage::Idle | Stage::Behind));
+            assert!(ahead || !behind, "somebody stays behind nobody");
+        }
         for (handle, token) in &engine.tokens {
             let under_way = engine.operations.values().filter(|of| **of == Operation::Token(*handle)).count();
             let expected =
                 matches!(token.stage, Stage::Loading | Stage::Signing { .. } | Stage::Sending { .. });
             assert_eq!(under_way, usize::from(expected), "one step at a time, and none forgotten");
             let is_idle = matches!(token.stage, Stage::Idle);
-            assert!(!engine.inventory.known || is_idle == token.due.is_some(), "it is under way, or will be");
+            assert!(!engine.has_begun() || is_idle == token.due.is_some(), "it is under way, or will be");
+            let published = token.cell.current(self.world.now).map(|published| published.generation);
+            assert_eq!(published, token.servable(self.world.now).map(|held| held.generation));
         }
     }
 
@@ -181,7 +212,8 @@ impl History {
     }
 
     fn check_timers(&self) {
-        let timers = self.world.engine.timers.iter().filter(|(_, due)| *due != Due::Inventory);
+        let is_the_stores = |due: &Due| matches!(due, Due::Inventory | Due::Loading | Due::Keeping);
+        let timers = self.world.engine.timers.iter().filter(|(_, due)| !is_the_stores(due));
         assert_eq!(timers.cloned().collect::<BTreeSet<_>>(), self.deadlines_with_a_reason());
     }
 
@@ -200,11 +232,12 @@ impl History {
         self.world.store.is_unavailable = false;
         self.world.server.latency = Duration::from_millis(50);
         self.world.server.reply = Reply::Token(3600);
+        self.world.server.reissues = false;
         self.world.reload(&config);
         for name in NAMES {
             self.world.set_secret(name, "right");
         }
-        self.pass(minutes(1));
+        self.pass(minutes(24 * 60));
         let engine = &self.world.engine;
         for name in NAMES {
             assert!(

@@ -202,3 +202,17 @@ fn a_reload_before_the_key_store_was_listed_changes_nothing_about_that() {
     assert_eq!(world.state("b"), State::Warm);
     assert_eq!(world.store.listings, 1);
 }
+
+#[test]
+fn a_changed_renew_at_counts_for_the_token_there_is() {
+    let issuer = Arc::new(issuer());
+    let mut world = World::new(&config([client("a", &issuer)]));
+    world.run(minutes(1));
+    world.reload(&config([Client { renew_at: 0.5, ..client("a", &issuer) }]));
+    let renew_in = world.status("a").renew_in.unwrap();
+    assert!(renew_in > minutes(22) && renew_in < minutes(30), "{renew_in:?}");
+    world.run(minutes(25));
+    world.reload(&config([Client { renew_at: 0.2, ..client("a", &issuer) }]));
+    world.run(seconds(1));
+    assert_eq!(world.status("a").generation, 2, "that part has passed");
+}

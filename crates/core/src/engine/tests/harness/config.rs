@@ -8,7 +8,9 @@ use tokenbroker_oauth::{self as oauth, Algorithm, BasicEncoding, PlainHttp, Scop
 use super::{minutes, seconds};
 use crate::config::{
     AssertionAudience, AuthMethod, Client, ClientName, Config, Daemon, EndpointSource, Issuer, KeyStore,
+    Proxy,
 };
+use crate::narrowing::Narrowing;
 
 pub(in crate::engine::tests) fn name(client: &str) -> ClientName {
     ClientName::new(client).unwrap()
@@ -25,6 +27,8 @@ pub(in crate::engine::tests) fn issuer() -> Issuer {
         assertion_typ: "client-authentication+jwt".into(),
         basic_encoding: BasicEncoding::Form,
         ca_file: None,
+        proxy: Proxy::None,
+        allow_link_local: false,
         timeout: seconds(10),
         max_in_flight: 8,
         max_per_second: 20,
@@ -67,4 +71,9 @@ pub(in crate::engine::tests) fn config(clients: impl IntoIterator<Item = Client>
     let issuers =
         clients.values().map(|client| (client.issuer.name.clone(), Arc::clone(&client.issuer))).collect();
     Config { daemon: Daemon::default(), keystore: KeyStore::default(), issuers, clients }
+}
+
+/// A part of a client's scope.
+pub(in crate::engine::tests) fn narrowing(scope: &str) -> Narrowing {
+    Narrowing { scope: Some(Scope::parse(scope).unwrap()), ..Narrowing::default() }
 }

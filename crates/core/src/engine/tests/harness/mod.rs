@@ -8,10 +8,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
 use crate::config::Config;
-use crate::engine::{ClientStatus, Effect, Engine, Event, Granted, Note, Reason, Refusal, State, WaiterId};
+use crate::engine::{
+    ClientStatus, Effect, Engine, Event, Granted, KeptToken, Note, Reason, Refusal, State, WaiterId,
+};
+use crate::narrowing::Narrowing;
 use crate::time::{Moment, Now};
 
-pub(super) use self::config::{client, config, discovering, issuer, key_client, name};
+pub(super) use self::config::{client, config, discovering, issuer, key_client, name, narrowing};
 pub(super) use self::server::{Reply, Server};
 pub(super) use self::store::KeyStore;
 
@@ -31,6 +34,9 @@ pub(super) struct World {
     pub(super) server: Server,
     pub(super) store: KeyStore,
     pub(super) notes: Vec<(Moment, Note)>,
+    /// The tokens that were written down, and when that was.
+    pub(super) kept: Vec<KeptToken>,
+    pub(super) kept_at: Vec<Moment>,
     /// What the wall clock says at boot.
     pub(super) unix_at_boot: u64,
     pub(super) now: Moment,
@@ -56,6 +62,8 @@ impl World {
             server: Server::default(),
             store,
             notes: Vec::new(),
+            kept: Vec::new(),
+            kept_at: Vec::new(),
             unix_at_boot: now.unix - 3600,
             now: start,
             start,
@@ -160,8 +168,39 @@ impl World {
             return waiter;
         }
         let deadline = self.now.after(wait);
-        self.happens(Event::Get { waiter, client: name(client), min_ttl, deadline });
+        let narrowing = Narrowing::default();
+        self.happens(Event::Get { waiter, client: name(client), narrowing, min_ttl, deadline });
         waiter
+    }
+
+    /// A caller asks for a part of the scope.
+    pub(super) fn get_scope(&mut self, client: &str, scope: &str) -> WaiterId {
+        let waiter = self.next_waiter();
+        let narrowing = narrowing(scope);
+        let slot = self.engine.slots().find(client).expect("the client is configured");
+        let cell = slot.narrowed(&narrowing, self.now);
+        if let Some((handle, token)) = cell.and_then(|cell| Some((cell.handle(), cell.current(self.now)?))) {
+            self.answered(waiter, Ok(Granted { handle, token, min_ttl_met: true }));
+            return waiter;
+        }
+        let (min_ttl, deadline) = (Duration::ZERO, self.now.after(WAIT));
+        self.happens(Event::Get { waiter, client: name(client), narrowing, min_ttl, deadline });
+        waiter
+    }
+
+    /// A caller says that a resource refused a token.
+    pub(super) fn reject(&mut self, client: &str, handle: u64, generation: u64) -> WaiterId {
+        let waiter = self.next_waiter();
+        let deadline = self.now.after(WAIT);
+        self.happens(Event::Rejected { waiter, client: name(client), handle, generation, deadline });
+        waiter
+    }
+
+    /// The daemon is killed and started again; callers are gone.
+    pub(super) fn restart(&mut self, config: &Config) {
+        self.coming.clear();
+        self.engine = Engine::new(config, [9; 32], self.clocks());
+        self.carry_out_effects();
     }
 
     pub(super) fn renew(&mut self, client: &str) -> WaiterId {
@@ -229,6 +268,11 @@ impl World {
         match effect {
             Effect::Answer { waiter, answer } => self.answered(waiter, answer),
             Effect::Note(note) => self.notes.push((self.now, note)),
+            Effect::LoadTokens => self.comes_back(self.store.latency, Event::Restored(self.kept.clone())),
+            Effect::KeepTokens => {
+                self.kept = self.engine.tokens_to_keep(self.clocks());
+                self.kept_at.push(self.now);
+            }
             Effect::ListCredentials => {
                 let result = self.store.list();
                 self.comes_back(self.store.latency, Event::Inventory(result));
@@ -242,7 +286,7 @@ impl World {
                 self.comes_back(self.store.latency, Event::Signed { operation, result });
             }
             Effect::Send { operation, issuer, request } => {
-                let (delay, result) = self.server.receive(self.now, &issuer, &request);
+                let (delay, result) = self.server.receive(self.clocks(), &issuer, &request);
                 self.comes_back(delay, Event::Response { operation, result });
             }
         }

@@ -1,8 +1,10 @@
 //! An authorization server that does as it is told, and remembers what it was asked.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use tokenbroker_oauth::{HttpRequest, HttpResponse, Method};
 use tokenbroker_secret::Secret;
 use url::form_urlencoded;
@@ -10,7 +12,7 @@ use url::form_urlencoded;
 use super::seconds;
 use crate::config::Issuer;
 use crate::engine::{TransportFailure, TransportKind};
-use crate::time::Moment;
+use crate::time::{Moment, Now};
 
 /// What the server does with a request.
 #[derive(Debug, Clone)]
@@ -37,6 +39,7 @@ pub(in crate::engine::tests) struct TokenRequest {
     pub(in crate::engine::tests) client_id: String,
     pub(in crate::engine::tests) secret: Option<String>,
     pub(in crate::engine::tests) assertion: Option<String>,
+    pub(in crate::engine::tests) scope: Option<String>,
 }
 
 #[derive(Debug)]
@@ -50,6 +53,10 @@ pub(in crate::engine::tests) struct Server {
     pub(in crate::engine::tests) secret: Option<&'static str>,
     /// What metadata requests get, by the beginning of the URL's path; 404 elsewhere.
     pub(in crate::engine::tests) metadata: Vec<(&'static str, Reply)>,
+    /// By how many seconds its clock is ahead, if it tells the time; assertions must be dated by it.
+    pub(in crate::engine::tests) ahead: Option<i64>,
+    /// Whether it has one token only, and issues that again until it expires.
+    pub(in crate::engine::tests) reissues: bool,
     /// The token requests it saw.
     pub(in crate::engine::tests) requests: Vec<TokenRequest>,
     /// The metadata requests it saw.
@@ -63,6 +70,8 @@ impl Default for Server {
             reply: Reply::Token(3600),
             replies: HashMap::new(),
             secret: None,
+            ahead: None,
+            reissues: false,
             metadata: vec![(
                 "/.well-known/oauth-authorization-server/",
                 Self::metadata("https://as.example/op"),
@@ -82,18 +91,22 @@ impl Server {
     /// What comes back, and when.
     pub(super) fn receive(
         &mut self,
-        now: Moment,
+        clocks: Now,
         issuer: &Issuer,
         request: &HttpRequest,
     ) -> (Duration, Result<HttpResponse, TransportFailure>) {
+        let now = clocks.boot;
+        let date = self.ahead.map(|ahead| http_date(clocks.unix.saturating_add_signed(ahead)));
+        let response = |status, body| HttpResponse { date: date.clone(), ..response(status, body) };
         let reply = match request.method {
             Method::Get => self.metadata_requested(now, request),
-            Method::Post => self.token_requested(now, request),
+            Method::Post => self.token_requested(clocks, request),
         };
-        let failure = |kind, message: &str| Err(TransportFailure { kind, message: message.into() });
+        let failure =
+            |kind, message: &str| Err(TransportFailure { kind, message: message.into(), hint: None });
         let response = match reply {
             Reply::Token(lifetime) => {
-                let number = self.requests.len();
+                let number = if self.reissues { 0 } else { self.requests.len() };
                 let body = format!(
                     r#"{{"access_token":"token-{number}","token_type":"Bearer","expires_in":{lifetime}}}"#
                 );
@@ -123,7 +136,7 @@ impl Server {
         found.map_or(Reply::Status(404), |(_, reply)| reply.clone())
     }
 
-    fn token_requested(&mut self, now: Moment, request: &HttpRequest) -> Reply {
+    fn token_requested(&mut self, clocks: Now, request: &HttpRequest) -> Reply {
         let body = request.body.as_ref().map(Secret::expose).unwrap_or_default();
         let mut form: HashMap<_, _> = form_urlencoded::parse(body).into_owned().collect();
         let client_id = form.remove("client_id").expect("it is in the body");
@@ -133,8 +146,16 @@ impl Server {
             _ => self.replies.get(&client_id).unwrap_or(&self.reply).clone(),
         };
         let assertion = form.remove("client_assertion");
-        self.requests.push(TokenRequest { at: now, client_id, secret, assertion });
-        reply
+        let dated = assertion.as_deref().map(issued_at);
+        let clock = clocks.unix.saturating_add_signed(self.ahead.unwrap_or(0));
+        let scope = form.remove("scope");
+        self.requests.push(TokenRequest { at: clocks.boot, client_id, secret, assertion, scope });
+        match dated {
+            Some(dated) if self.ahead.is_some() && dated.abs_diff(clock) > 60 => {
+                Reply::Error("invalid_client")
+            }
+            _ => reply,
+        }
     }
 
     /// The most requests that any second saw.
@@ -146,6 +167,18 @@ impl Server {
         };
         (0..starts.len()).map(within).max().unwrap_or(0)
     }
+}
+
+/// When an assertion says it was made.
+fn issued_at(assertion: &str) -> u64 {
+    let claims = assertion.split('.').nth(1).expect("a JWS has three parts");
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(claims).expect("base64url");
+    let claims: serde_json::Value = serde_json::from_slice(&claims).expect("JSON");
+    claims["iat"].as_u64().expect("a number")
+}
+
+fn http_date(unix: u64) -> String {
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(unix))
 }
 
 fn response(status: u16, body: String) -> HttpResponse {
