@@ -158,16 +158,6 @@ impl Install {
         self.start_with(self.command_under(&wrapper))
     }
 
-    /// Starts the daemon as the last arguments of something that becomes it, such as `sh -c '... exec "$@"' sh`.
-    ///
-    /// # Panics
-    ///
-    /// With the daemon's log, if it exits or does not answer in time.
-    #[track_caller]
-    pub fn start_under(&self, wrapper: &[&str]) -> Daemon {
-        self.start_with(self.command_under(wrapper))
-    }
-
     #[track_caller]
     fn start_with(&self, mut command: Command) -> Daemon {
         let number = self.daemons.fetch_add(1, Ordering::Relaxed);
