@@ -9,8 +9,8 @@ use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::Value;
 use tokenbroker_client::protocol::Command;
-use tokenbroker_testkit::hostile::Script;
-use tokenbroker_testkit::{HostileServer, wait_until};
+use tokenbroker_testkit::hostile::{Script, Seen};
+use tokenbroker_testkit::{HostileServer, http_date, wait_until};
 
 use crate::host::{Host, tables};
 use crate::{SOON, TOKEN};
@@ -135,8 +135,7 @@ fn s40_every_attempt_has_an_assertion_of_its_own_for_the_right_audience_and_a_mi
         );
         assert_eq!(attempt.field("client_secret"), None);
         let assertion = attempt.field("client_assertion").unwrap();
-        let claims = BASE64_URL_SAFE_NO_PAD.decode(assertion.split('.').nth(1).unwrap()).unwrap();
-        let claims: Value = serde_json::from_slice(&claims).unwrap();
+        let claims = claims(attempt);
         assert_eq!((&claims["iss"], &claims["sub"]), (&"app".into(), &"app".into()));
         assert_eq!(claims["aud"], server.url("/app"), "one string");
         let seconds = |claim: &str| claims[claim].as_u64().unwrap();
@@ -148,6 +147,45 @@ fn s40_every_attempt_has_an_assertion_of_its_own_for_the_right_audience_and_a_mi
     ids.dedup();
     assert_eq!(ids.len(), attempts.len(), "each has another jti");
     host.leaks_nothing();
+}
+
+#[test]
+fn s40_a_server_whose_clock_is_minutes_off_gets_assertions_of_its_own_time_and_the_operator_is_told() {
+    for off in [-600_i64, 600] {
+        let server = HostileServer::start();
+        server.at_each("/app", move |seen| {
+            let date = format!("Date: {}", http_date(off));
+            let body = format!(
+                "{{\"access_token\":\"{TOKEN}-{}\",\"token_type\":\"Bearer\",\"expires_in\":3600}}",
+                seen.number
+            );
+            Script::reply(200, &["Content-Type: application/json", &date], body)
+        });
+        let table = tables("app", &server.url("/app"), "").replace("client_secret_post", "private_key_jwt");
+        let table =
+            table.replace("token_endpoint", "assertion_audience = \"token-endpoint\"\ntoken_endpoint");
+        let host = Host::start(&format!("{table}assertion_alg = \"ES256\"\n"), []);
+        host.install.cli(["key", "generate", "app", "--alg", "ES256"]).run().success();
+        host.get("app");
+        host.cli(&["renew", "app"]).success();
+
+        let dated = |number: usize| claims(&server.seen("/app")[number])["iat"].as_i64().unwrap();
+        let moved = dated(1) - dated(0);
+        assert!((off - 30..=off + 60).contains(&moved), "the second is dated {moved} s after the first");
+        let expires_in = host.get_json("app")["expires_in"].as_u64().unwrap();
+        assert!((3500..=3600).contains(&expires_in), "lifetimes don't notice: {expires_in}");
+        let offset = host.status("app")["clock_offset"].as_i64().unwrap();
+        assert!((off - 15..=off + 15).contains(&offset), "{offset}");
+        let log = host.daemon.log();
+        assert!(log.lines().any(|line| line.contains("WARN") && line.contains("clock")), "{log}");
+        host.leaks_nothing();
+    }
+}
+
+fn claims(attempt: &Seen) -> Value {
+    let assertion = attempt.field("client_assertion").unwrap();
+    let claims = BASE64_URL_SAFE_NO_PAD.decode(assertion.split('.').nth(1).unwrap()).unwrap();
+    serde_json::from_slice(&claims).unwrap()
 }
 
 /// The names and contents of a directory's files.
