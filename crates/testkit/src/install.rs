@@ -158,6 +158,7 @@ impl Install {
         self.start_with(self.command_under(&wrapper))
     }
 
+    #[track_caller]
     fn start_with(&self, mut command: Command) -> Daemon {
         let number = self.daemons.fetch_add(1, Ordering::Relaxed);
         let log = self.path().join(format!("daemon-{number}.log"));

@@ -32,7 +32,7 @@ enum Command {
     Test,
     /// Shows the whole path, from a secret to the protected resource, and checks every step of it
     Demo,
-    /// Measures a warm get against a raw exchange of the same sizes
+    /// Measures a warm get against a raw exchange of the same sizes, and while an issuer hangs
     Bench,
     /// Asks the RustSec database about every dependency; needs the network
     Advisories,

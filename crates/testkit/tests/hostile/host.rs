@@ -30,6 +30,10 @@ impl Stopped {
     pub(crate) fn started_again(self) -> Host {
         Host { daemon: self.install.start(), install: self.install, said: self.said }
     }
+
+    pub(crate) fn started_under(self, wrapper: &[&str]) -> Host {
+        Host { daemon: self.install.start_under(wrapper), install: self.install, said: self.said }
+    }
 }
 
 /// A client and an issuer of the same name, whose token endpoint this is; with further keys of the issuer.
@@ -78,6 +82,12 @@ impl Host {
     /// Without its daemon.
     pub(crate) fn stopped(self) -> Stopped {
         assert!(self.daemon.terminate().success());
+        Stopped { install: self.install, said: self.said }
+    }
+
+    /// SIGKILL.
+    pub(crate) fn killed(self) -> Stopped {
+        self.daemon.kill();
         Stopped { install: self.install, said: self.said }
     }
 
@@ -161,7 +171,7 @@ impl Host {
         assert!(self.daemon.is_running() && self.daemon.answers());
         self.cli(&["status"]).success();
         let log = self.daemon.log();
-        assert!(log.contains("TRACE") || log.contains("DEBUG"), "the log shows everything");
+        assert!(log.contains("DEBUG"), "the log shows everything");
         assert!(!log.contains("panicked"), "{log}");
         for (place, text) in [("the log", log.as_str()), ("the command line", &self.said.borrow())] {
             for secret in [CANARY, TOKEN, SECRET] {

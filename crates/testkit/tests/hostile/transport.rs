@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokenbroker_testkit::hostile::{Port, Script, gzip};
-use tokenbroker_testkit::{HostileServer, Stopwatch};
+use tokenbroker_testkit::{HostileServer, Stopwatch, wait_until};
 
 use crate::host::{Host, all_fail, tables, transient};
 use crate::{CANARY, SOON, TOKEN};
@@ -14,6 +14,9 @@ const MEBIBYTE: usize = 1024 * 1024;
 
 /// More than kernels hold between two processes of one host.
 const IN_SOCKETS: u64 = 16 * MEBIBYTE as u64;
+
+/// Far more than a command takes on a busy machine.
+const GENEROUS: Duration = Duration::from_secs(4);
 
 /// The beginning of a body that would be a token.
 fn beginning() -> String {
@@ -131,7 +134,7 @@ fn s25_many_clients_that_fail_at_once_do_not_try_again_at_once() {
     }
     let host = Host::of(&server, names.iter().map(String::as_str), "");
     let paths: Vec<String> = names.iter().map(|name| format!("/{name}")).collect();
-    tokenbroker_testkit::wait_until(SOON, || paths.iter().all(|path| server.requests(path) >= 2));
+    wait_until(SOON, || paths.iter().all(|path| server.requests(path) >= 2));
     let mut pauses: Vec<Duration> = paths
         .iter()
         .map(|path| server.seen(path))
@@ -197,6 +200,17 @@ fn s30_a_gzip_bomb_is_stopped() {
 }
 
 #[test]
+fn an_honest_packed_answer_is_an_answer() {
+    let token = format!("{{\"access_token\":\"{TOKEN}\",\"token_type\":\"Bearer\",\"expires_in\":3600}}");
+    let packed = ["Content-Type: application/json", "Content-Encoding: gzip"];
+    let server = HostileServer::start();
+    server.at("/app", Script::reply(200, &packed, gzip::bomb(token.as_bytes(), b' ', 258)));
+    let host = Host::of(&server, ["app"], "");
+    assert_eq!(host.get("app"), TOKEN);
+    host.leaks_nothing();
+}
+
+#[test]
 fn s30_headers_without_end_are_not_read_on() {
     let server = HostileServer::start();
     let floods = [
@@ -219,6 +233,34 @@ fn s30_headers_without_end_are_not_read_on() {
     }
     let peak = host.peak_memory();
     assert!(peak < 100 * MEBIBYTE as u64, "{} MiB", peak / MEBIBYTE as u64);
+    host.leaks_nothing();
+}
+
+/// HTTP knows no limit for them, and whoever reads them has no time for anything else.
+#[test]
+fn s25_an_endless_flood_of_interim_answers_stops_neither_callers_nor_the_event_loop() {
+    let (flood, other) = (HostileServer::start(), HostileServer::start());
+    flood.at("/flood", Script::new().endless("HTTP/1.1 100 Continue\r\n\r\n"));
+    other.at("/warm", Script::token(TOKEN, 3600));
+    other.at("/cold", Script::token(TOKEN, 3600));
+    let config = tables("flood", &flood.url("/flood"), "timeout = \"1s\"\n")
+        + &tables("warm", &other.url("/warm"), "")
+        + &tables("cold", &other.url("/cold"), "");
+    let host = Host::start(&config, ["warm"]);
+    host.get("warm");
+    host.set_secrets(["flood"]);
+    wait_until(SOON, || flood.written("/flood") > MEBIBYTE as u64);
+    host.set_secrets(["cold"]);
+    for _ in 0..10 {
+        let stopwatch = Stopwatch::start();
+        assert_eq!(host.get("warm"), TOKEN);
+        host.status("flood");
+        host.cli(&["get", "flood", "--wait", "100ms"]).refused(5, &["error: "]);
+        assert!(stopwatch.elapsed() < GENEROUS, "{:?}", stopwatch.elapsed());
+    }
+    host.failed("flood", "timeout");
+    // It is only another issuer's tokens that may have to wait.
+    host.status_once("cold", |status| status["state"] == "warm");
     host.leaks_nothing();
 }
 

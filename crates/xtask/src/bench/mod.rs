@@ -1,10 +1,11 @@
-//! `cargo xtask bench`: what a warm get costs, as a multiple of a raw exchange of the same sizes, and how soon a daemon
-//! that starts with kept tokens serves one.
+//! `cargo xtask bench`: what a warm get costs, as a multiple of a raw exchange of the same sizes; how soon a daemon that
+//! starts with kept tokens serves one; and how much of a hung issuer a warm get notices.
 //!
 //! Everything runs on one CPU and takes turns in one run, so that the ratios hold on any machine. Another
 //! comparison is another [`Contender`] in [`contenders`].
 
 mod contender;
+mod isolation;
 mod ping_pong;
 mod report;
 mod warm_get;
@@ -16,6 +17,7 @@ use std::process::Command;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use self::contender::Contender;
+use self::isolation::Isolation;
 use self::ping_pong::PingPong;
 use self::report::Report;
 use self::warm_get::WarmGet;
@@ -48,7 +50,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
     process::run(measurement.arg("bench-release").env("TOKENBROKER_BIN_DIR", &release))
 }
 
-/// Measures, prints tables, writes bench.json to the target directory, and fails if something is over its limit.
+/// Measures, prints tables, writes bench.json and isolation.json to the target directory, and fails if something is over
+/// its limit.
 pub(crate) fn measure(workspace: &Workspace) -> Result {
     let cpu = pin_to_one_cpu()?;
     let mut contenders = contenders()?;
@@ -68,7 +71,15 @@ pub(crate) fn measure(workspace: &Workspace) -> Result {
     let path = workspace.target().join("bench.json");
     report.write(&path)?;
     println!("written to {}", path.display());
-    report.check(warm_get::NAME, LIMIT)
+    drop(contenders);
+
+    let isolation = Isolation::measure()?;
+    println!("\n{isolation}");
+    let path = workspace.target().join("isolation.json");
+    isolation.write(&path)?;
+    println!("written to {}", path.display());
+    report.check(warm_get::NAME, LIMIT)?;
+    isolation.check()
 }
 
 /// The first is what the others are compared with.
