@@ -53,6 +53,8 @@ fn credentials_and_tokens_survive_a_restart_of_the_daemon() {
     assert!(daemon.terminate().success());
 
     let site = Site { daemon: install.start(), install, server };
+    assert_eq!(site.get("app"), before, "the token survives, too");
+    site.cli(&["renew", "app"], "");
     let after = site.get("app");
     site.assert_accepted(&after);
     assert_eq!(after, before);

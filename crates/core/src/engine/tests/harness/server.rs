@@ -57,6 +57,8 @@ pub(in crate::engine::tests) struct Server {
     pub(in crate::engine::tests) ahead: Option<i64>,
     /// Whether it has one token only, and issues that again until it expires.
     pub(in crate::engine::tests) reissues: bool,
+    /// How many different tokens it issued.
+    pub(super) issued: u64,
     /// The token requests it saw.
     pub(in crate::engine::tests) requests: Vec<TokenRequest>,
     /// The metadata requests it saw.
@@ -72,6 +74,7 @@ impl Default for Server {
             secret: None,
             ahead: None,
             reissues: false,
+            issued: 0,
             metadata: vec![(
                 "/.well-known/oauth-authorization-server/",
                 Self::metadata("https://as.example/op"),
@@ -106,7 +109,8 @@ impl Server {
             |kind, message: &str| Err(TransportFailure { kind, message: message.into(), hint: None });
         let response = match reply {
             Reply::Token(lifetime) => {
-                let number = if self.reissues { 0 } else { self.requests.len() };
+                self.issued += u64::from(!self.reissues);
+                let number = self.issued;
                 let body = format!(
                     r#"{{"access_token":"token-{number}","token_type":"Bearer","expires_in":{lifetime}}}"#
                 );
