@@ -149,7 +149,7 @@ fn s18_ten_thousand_callers_share_a_refusal_too() {
 #[test]
 fn s18_ten_thousand_callers_share_an_outage_too() {
     let outage = Script::reply(503, &["Retry-After: 300"], CANARY);
-    let responses = ten_thousand_are_answered(outage, Duration::from_secs(8));
+    let responses = ten_thousand_are_answered(outage, Duration::from_secs(5));
     assert_eq!(responses.len(), CALLERS);
     for response in responses {
         let Response::Failed(failure) = response else { panic!("{response:?}") };
