@@ -1,7 +1,8 @@
 //! What a hung issuer costs those who want nothing of it: warm gets while a hundred of its clients are cold.
 //!
-//! Each turn starts a daemon of its own and measures it undisturbed, then hung, one right after the other. Everything
-//! is on one CPU, so that whatever the daemon does for the cold clients is in the way of the gets.
+//! Each turn starts a daemon of its own and measures it undisturbed and with the issuer hung, in one order in every other
+//! turn and in the other order in the rest: neither is always the younger daemon. Everything is on one CPU, so that
+//! whatever the daemon does for the cold clients is in the way of the gets.
 
 use std::fmt;
 use std::hint::black_box;
@@ -33,7 +34,7 @@ const WARM_UP: usize = 500;
 const COLD: usize = 100;
 
 /// Shorter than a part of a turn: attempts hang, are given up and begin again while gets are measured.
-const TIMEOUT: &str = "timeout = \"500ms\"\n";
+const KEYS: &str = "timeout = \"500ms\"\nmax_per_second = 0\n";
 
 /// How many requests an issuer may have under way unless configured otherwise.
 const MAX_IN_FLIGHT: u64 = 8;
@@ -78,17 +79,20 @@ struct Samples {
 impl Isolation {
     pub(crate) fn measure() -> Result<Self> {
         let mut samples: [Samples; WARM.len()] = Default::default();
-        for _ in 0..TURNS {
+        for turn in 0..TURNS {
             let site = Site::start()?;
-            for ((client, _), samples) in WARM.iter().zip(&mut samples) {
-                site.gets(client, &mut samples.undisturbed)?;
+            let hung_first = turn % 2 == 1;
+            if !hung_first {
+                site.measure(&mut samples, |samples| &mut samples.undisturbed)?;
             }
             let callers = site.hang()?;
-            for ((client, _), samples) in WARM.iter().zip(&mut samples) {
-                site.gets(client, &mut samples.hung)?;
-            }
-            if site.ours.all_token_requests() < MAX_IN_FLIGHT || site.ours.counts("ours").requests != 1 {
+            site.measure(&mut samples, |samples| &mut samples.hung)?;
+            if cold().any(|client| site.ours.counts(&client).accepted > 0) {
                 return Err("the issuer did not hang as it should, and this was no measurement".into());
+            }
+            if hung_first {
+                site.recover()?;
+                site.measure(&mut samples, |samples| &mut samples.undisturbed)?;
             }
             drop(site);
             callers.into_iter().for_each(|caller| drop(caller.join()));
@@ -166,7 +170,7 @@ impl Site {
     fn start() -> Result<Self> {
         let (ours, theirs) = (AuthServer::start(), AuthServer::start());
         let mut config =
-            configuration::issuer("ours", &ours) + TIMEOUT + &configuration::issuer("theirs", &theirs);
+            configuration::issuer("ours", &ours) + KEYS + &configuration::issuer("theirs", &theirs);
         theirs.register(Client::secret_basic("theirs", SECRET));
         config += &configuration::client("theirs", "theirs", "client_secret_basic");
         for client in cold().chain(["ours".into()]) {
@@ -209,6 +213,21 @@ impl Site {
         let under_way = || (self.ours.all_token_requests() > MAX_IN_FLIGHT).then_some(());
         wait_for(DEADLINE, under_way).ok_or("the cold clients were not fetched")?;
         Ok(callers)
+    }
+
+    /// Our server answers again, and what it has to answer is over.
+    fn recover(&self) -> Result {
+        self.ours.set_fault(Fault::None);
+        let all_warm = || cold().all(|client| self.ours.counts(&client).accepted > 0).then_some(());
+        Ok(wait_for(DEADLINE, all_warm).ok_or("the cold clients have not recovered")?)
+    }
+
+    fn measure(
+        &self,
+        samples: &mut [Samples; WARM.len()],
+        part: impl Fn(&mut Samples) -> &mut Vec<u64>,
+    ) -> Result {
+        WARM.iter().zip(samples).try_for_each(|((client, _), samples)| self.gets(client, part(samples)))
     }
 
     fn gets(&self, client: &str, nanoseconds: &mut Vec<u64>) -> Result {
