@@ -1,7 +1,7 @@
 //! Carries out HTTP requests as values: reqwest in production, something else wherever that serves better.
 //!
-//! All of it runs on a thread of its own: a server that keeps the parser or TLS busy, with an endless row of interim
-//! responses for example, delays other servers' tokens at worst, and neither the event loop nor a session.
+//! All of it runs on threads of its own: a server that keeps the parser or TLS busy, with an endless row of interim
+//! responses for example, delays neither the event loop nor a session, and other servers' tokens hardly.
 //!
 //! A request goes to where its URL says and nowhere else: no redirect is followed, the environment names no proxy
 //! unless the configuration says so, and an address where no authorization server is gets nothing. What comes back is
@@ -28,8 +28,7 @@ use tokenbroker_core::engine::TransportFailure;
 use tokenbroker_core::time::Moment;
 use tokenbroker_oauth::{HttpRequest, HttpResponse, Method};
 use tokenbroker_secret::Secret;
-use tokio::runtime::{Builder, Handle};
-use tokio::sync::oneshot;
+use tokio::runtime::{Builder, Runtime};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
@@ -53,29 +52,35 @@ pub(crate) trait Http {
     ) -> impl Future<Output = Result<HttpResponse, TransportFailure>> + 'static;
 }
 
-/// How much longer than its timeout a request is waited for before the thread that carries it out counts as stalled.
+/// How much longer than its timeout a request is waited for before the threads that carry it out count as stalled.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// While a server keeps one thread busy, there is another.
+const THREADS: usize = 2;
 
 /// Connections of its own for each issuer, with its CA, proxy and timeout.
 #[derive(Debug)]
 pub(crate) struct Reqwest {
     issuers: HashMap<String, Arc<Connections>>,
-    thread: Handle,
-    /// The thread ends when this is dropped.
-    _end: oneshot::Sender<()>,
+    /// `None` only while it is dropped.
+    threads: Option<Runtime>,
 }
 
 impl Reqwest {
-    /// Starts the thread.
+    /// Starts the threads.
     pub(crate) fn start() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let thread = runtime.handle().clone();
-        let (end, ended) = oneshot::channel();
-        std::thread::Builder::new().name("http".into()).spawn(move || {
-            let _dropped = runtime.block_on(ended);
-            runtime.shutdown_background();
-        })?;
-        Ok(Self { issuers: HashMap::new(), thread, _end: end })
+        let threads =
+            Builder::new_multi_thread().worker_threads(THREADS).thread_name("http").enable_all().build()?;
+        Ok(Self { issuers: HashMap::new(), threads: Some(threads) })
+    }
+}
+
+impl Drop for Reqwest {
+    /// Waits for nothing: a server may keep a thread busy.
+    fn drop(&mut self) {
+        if let Some(threads) = self.threads.take() {
+            threads.shutdown_background();
+        }
     }
 }
 
@@ -97,14 +102,15 @@ impl Http for Reqwest {
         request: HttpRequest,
     ) -> impl Future<Output = Result<HttpResponse, TransportFailure>> + 'static {
         let connections = self.issuers.get(&issuer.name).cloned();
-        let (thread, limit) = (self.thread.clone(), issuer.timeout + GRACE);
+        let threads = self.threads.as_ref().map(|threads| threads.handle().clone());
+        let limit = issuer.timeout + GRACE;
         async move {
-            let Some(connections) = connections else {
+            let (Some(connections), Some(threads)) = (connections, threads) else {
                 return Err(failure::network("the issuer is not configured any more".into()));
             };
             let span = tracing::Span::current();
             let exchange = async move { exchange(&connections, request, clock::moment()).await };
-            let task = AbortOnDropHandle::new(thread.spawn(exchange.instrument(span)));
+            let task = AbortOnDropHandle::new(threads.spawn(exchange.instrument(span)));
             match tokio::time::timeout(limit, task).await {
                 Ok(Ok(result)) => result,
                 Ok(Err(_)) => {
