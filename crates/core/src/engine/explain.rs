@@ -136,6 +136,9 @@ fn holds(token: &TokenState, now: Moment) -> String {
     let Some(held) = token.servable(now) else {
         return match token.generation {
             0 => "It has no token yet.".into(),
+            generation if token.held.is_none() => {
+                format!("Its last token, generation {generation}, went with its credential.")
+            }
             generation => format!("Its last token, generation {generation}, has expired."),
         };
     };
