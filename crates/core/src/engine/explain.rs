@@ -46,8 +46,13 @@ impl Engine {
         if let Some(offset) = status.clock_offset {
             let direction = if offset > 0 { "ahead of" } else { "behind" };
             let apart = words(Duration::from_secs(offset.unsigned_abs()));
+            let whose = if state.dates_by_our_clock {
+                "this host's: one dated by the server's was refused"
+            } else {
+                "the server's"
+            };
             lines.push(format!(
-                "The server's clock is {apart} {direction} this host's; assertions are dated by the server's."
+                "The server's clock is {apart} {direction} this host's; assertions are dated by {whose}."
             ));
         }
         lines.push(metering(&status));
