@@ -46,8 +46,13 @@ impl Engine {
         if let Some(offset) = status.clock_offset {
             let direction = if offset > 0 { "ahead of" } else { "behind" };
             let apart = words(Duration::from_secs(offset.unsigned_abs()));
+            let whose = if state.dates_by_our_clock {
+                "this host's: one dated by the server's was refused"
+            } else {
+                "the server's"
+            };
             lines.push(format!(
-                "The server's clock is {apart} {direction} this host's; assertions are dated by the server's."
+                "The server's clock is {apart} {direction} this host's; assertions are dated by {whose}."
             ));
         }
         lines.push(metering(&status));
@@ -136,6 +141,9 @@ fn holds(token: &TokenState, now: Moment) -> String {
     let Some(held) = token.servable(now) else {
         return match token.generation {
             0 => "It has no token yet.".into(),
+            generation if token.held.is_none() => {
+                format!("Its last token, generation {generation}, went with its credential.")
+            }
             generation => format!("Its last token, generation {generation}, has expired."),
         };
     };

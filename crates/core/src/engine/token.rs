@@ -225,6 +225,7 @@ impl Engine {
         let due = token.not_before;
         self.set_due(handle, Some(due));
         self.answer_waiters(now, handle);
+        self.keep_soon(now);
     }
 
     /// An attempt failed: when the next one is due depends on what kind of failure it was.

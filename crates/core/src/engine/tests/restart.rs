@@ -197,3 +197,20 @@ fn nothing_is_kept_where_that_is_switched_off() {
     world.run(minutes(1));
     assert!(world.kept.len() >= 2);
 }
+
+#[test]
+fn s34_a_token_that_was_reissued_with_less_time_left_is_kept_with_that() {
+    let config = config([client("a", &issuer().into())]);
+    let mut world = World::new(&config);
+    world.server.reissues = true;
+    world.run(seconds(10));
+    world.server.reply = Reply::Token(60);
+    world.renew("a");
+    world.run(seconds(5));
+    let expires_in = world.status("a").expires_in;
+    assert!(expires_in < Some(seconds(60)), "{expires_in:?}");
+    world.server.reply = Reply::Unreachable;
+    world.restart(&config);
+    world.run(seconds(1));
+    assert!(world.status("a").expires_in <= expires_in, "{:?}", world.status("a").expires_in);
+}

@@ -55,6 +55,8 @@ pub(in crate::engine::tests) struct Server {
     pub(in crate::engine::tests) metadata: Vec<(&'static str, Reply)>,
     /// By how many seconds its clock is ahead, if it tells the time; assertions must be dated by it.
     pub(in crate::engine::tests) ahead: Option<i64>,
+    /// What a gateway in front of it says of the time instead: by how many seconds that is ahead.
+    pub(in crate::engine::tests) gateway_ahead: Option<i64>,
     /// Whether it has one token only, and issues that again until it expires.
     pub(in crate::engine::tests) reissues: bool,
     /// How many different tokens it issued.
@@ -73,6 +75,7 @@ impl Default for Server {
             replies: HashMap::new(),
             secret: None,
             ahead: None,
+            gateway_ahead: None,
             reissues: false,
             issued: 0,
             metadata: vec![(
@@ -99,7 +102,10 @@ impl Server {
         request: &HttpRequest,
     ) -> (Duration, Result<HttpResponse, TransportFailure>) {
         let now = clocks.boot;
-        let date = self.ahead.map(|ahead| http_date(clocks.unix.saturating_add_signed(ahead)));
+        let date = self
+            .gateway_ahead
+            .or(self.ahead)
+            .map(|ahead| http_date(clocks.unix.saturating_add_signed(ahead)));
         let response = |status, body| HttpResponse { date: date.clone(), ..response(status, body) };
         let reply = match request.method {
             Method::Get => self.metadata_requested(now, request),
