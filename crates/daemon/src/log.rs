@@ -8,10 +8,15 @@ use tokenbroker_core::narrowing::Narrowing;
 /// Writes a note to the log.
 pub(crate) fn note(note: &Note) {
     match note {
-        Note::Issued { client, narrowing, generation, lifetime, assumed, narrowed_to } => {
+        Note::Issued { client, narrowing, generation, lifetime, assumed, narrowed_to, after_failure } => {
             let lifetime = lifetime.as_secs();
             let narrowing = part(narrowing);
-            tracing::debug!(%client, narrowing, generation, lifetime, "a token was issued");
+            if *after_failure {
+                // Whoever saw the failure in the log has to see its end there.
+                tracing::info!(%client, narrowing, generation, lifetime, "a token was issued again");
+            } else {
+                tracing::debug!(%client, narrowing, generation, lifetime, "a token was issued");
+            }
             if *assumed {
                 tracing::warn!(
                     %client, narrowing,

@@ -117,6 +117,8 @@ pub enum Note {
         assumed: bool,
         /// The server granted less than was asked.
         narrowed_to: Option<Scope>,
+        /// The attempt before this one failed, and was noted.
+        after_failure: bool,
     },
     /// A token request that failed.
     Failed {

@@ -139,16 +139,17 @@ fn without_a_token(token: &TokenState, now: Moment) -> Option<String> {
 
 fn holds(token: &TokenState, now: Moment) -> String {
     let Some(held) = token.servable(now) else {
-        return match token.generation {
-            0 => "It has no token yet.".into(),
-            generation if token.held.is_none() => {
-                format!("Its last token, generation {generation}, went with its credential.")
-            }
-            generation => format!("Its last token, generation {generation}, has expired."),
+        return match (token.generation, &token.held) {
+            (0, _) => "It has no token yet.".into(),
+            (generation, Some(_)) => format!("Its last token, generation {generation}, has expired."),
+            (generation, None) => format!(
+                "It has no token: the last one, generation {generation}, went with the credential or the configuration \
+                 that it was issued for."
+            ),
         };
     };
     let mut line = format!(
-        "It has a token, generation {}, for another {}; it lived {} when it was issued.",
+        "It has a token, generation {}, for another {}; it was issued for {}.",
         held.generation,
         words(now.until(held.expires)),
         words(held.lifetime)
@@ -184,7 +185,7 @@ fn metering(status: &ClientStatus) -> String {
     let failures = [
         (transient, "failed for the moment"),
         (credential, "had the credential refused"),
-        (request, "were refused"),
+        (request, if request == 1 { "was refused" } else { "were refused" }),
     ];
     for (number, words) in failures.into_iter().filter(|(number, _)| *number > 0) {
         let _never_fails = write!(line, ", {} {words}", grouped(number));

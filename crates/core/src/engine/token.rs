@@ -186,7 +186,7 @@ impl Engine {
         token.held = Some(Arc::clone(&published));
         token.got_with = Some(issued.version);
         token.expires_by_wall_clock = None;
-        token.last_failure = None;
+        let after_failure = token.last_failure.take().is_some();
         token.retry = Retry::default();
         token.cell.publish(Some(published));
         self.effects.push_back(Effect::Note(Note::Issued {
@@ -196,6 +196,7 @@ impl Engine {
             lifetime,
             assumed: issued.lifetime.is_none(),
             narrowed_to: issued.scope.filter(|_| issued.narrowed),
+            after_failure,
         }));
         let again = std::mem::take(&mut token.again);
         let due = if again { now.boot } else { issued.requested_at.after(interval) };

@@ -28,6 +28,7 @@ fn every_state_is_explained_with_what_happens_next_and_when() {
         &world,
         &[
             "It has a token, generation 1, for another 59 min",
+            "it was issued for 1 h.",
             "It is renewed in",
             "got a token before",
             "1 token request, of which 1 got",
@@ -61,6 +62,18 @@ fn every_state_is_explained_with_what_happens_next_and_when() {
 
     world.remove_credentials("a");
     assert_says(&world, &["(no_credential)", "tokenbroker secret set a"]);
+}
+
+#[test]
+fn a_token_that_went_with_its_credential_is_not_said_to_have_expired() {
+    let mut world = World::new(&config([client("a", &issuer().into())]));
+    world.run(seconds(1));
+    world.remove_credentials("a");
+    assert_says(
+        &world,
+        &["It has no token: the last one, generation 1, went with the credential", "(no_credential)"],
+    );
+    assert!(!explained(&world).contains("expired"));
 }
 
 #[test]
@@ -103,7 +116,7 @@ fn a_part_without_a_token_is_said_with_its_failure_and_when_it_is_tried_again() 
         line.starts_with("There is no token for scope \"read\" (invalid_scope); it is tried again in "),
         "{line}"
     );
-    assert!(text.contains("It has a token, generation 1") && text.contains("1 were refused"), "{text}");
+    assert!(text.contains("It has a token, generation 1") && text.contains(", 1 was refused;"), "{text}");
 }
 
 #[test]

@@ -36,6 +36,23 @@ fn s18_a_failure_is_shared_too() {
 }
 
 #[test]
+fn s23_the_end_of_an_outage_is_noted_once() {
+    let mut world = one_client();
+    world.run(seconds(1));
+    world.server.reply = Reply::Later(503, "120".into());
+    world.run(minutes(50));
+    world.server.reply = Reply::Token(3600);
+    world.run(minutes(120));
+    let issued = world.notes.iter().filter_map(|(_, note)| match note {
+        Note::Issued { after_failure, .. } => Some(*after_failure),
+        _ => None,
+    });
+    let issued: Vec<_> = issued.collect();
+    assert_eq!(issued[..2], [false, true], "the first, and the one after the failures");
+    assert!(issued.len() > 2 && !issued[2..].contains(&true), "{issued:?}");
+}
+
+#[test]
 fn s18_callers_that_come_while_the_request_is_under_way_join_it() {
     let mut world = one_client();
     world.server.latency = seconds(5);
