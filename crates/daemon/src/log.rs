@@ -27,11 +27,14 @@ pub(crate) fn note(note: &Note) {
                 tracing::warn!(%client, narrowing, %scope, "the authorization server granted less than was asked");
             }
         }
-        Note::Failed { client, narrowing, failure, next_try_in, still_served } => {
+        Note::Failed { client, narrowing, failure, next_try_in, still_served, repeated } => {
             let (code, hint) = (failure.code, failure.hint.as_deref());
             let next_try_in = seconds(*next_try_in);
             let narrowing = part(narrowing);
-            if code == "no_credential" {
+            if *repeated {
+                // An outage has a beginning and an end, and not a line for every try in between.
+                tracing::debug!(%client, narrowing, code, hint, next_try_in, "still: {}", failure.message);
+            } else if code == "no_credential" {
                 // Nothing is wrong with a client that has just been configured.
                 tracing::warn!(%client, narrowing, hint, next_try_in, "no token: {}", failure.message);
             } else if *still_served {

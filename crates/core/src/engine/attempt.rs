@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rand::Rng;
 use tokenbroker_oauth::{
-    Assertion, AssertionParts, Authentication, Endpoint, HttpRequest, HttpResponse, TokenRequest,
+    Algorithm, Assertion, AssertionParts, Authentication, Endpoint, HttpRequest, HttpResponse, TokenRequest,
     TokenResponse,
 };
 use tokenbroker_secret::{Secret, SecretString};
@@ -35,8 +35,24 @@ pub(super) enum Stage {
     Discovering { credential: Credential },
     /// The key store was asked to sign the assertion.
     Signing { assertion: Assertion, endpoint: Endpoint, version: String, clock_offset: i64 },
+    /// The request is made, and may be sent when it is its turn.
+    Ready { request: HttpRequest, version: String, clock_offset: Option<i64> },
     /// The request was sent. An assertion in it was dated by a server's clock this far ahead of ours.
     Sending { requested_at: Moment, version: String, clock_offset: Option<i64> },
+}
+
+/// A token request that can be sent.
+struct Made {
+    request: HttpRequest,
+    version: String,
+    clock_offset: Option<i64>,
+}
+
+/// A private key in the key store.
+struct Key<'a> {
+    version: String,
+    kid: &'a str,
+    algorithm: Algorithm,
 }
 
 impl Engine {
@@ -64,8 +80,16 @@ impl Engine {
         }
     }
 
-    /// Starts the attempts whose turn it is.
+    /// Sends the requests and starts the attempts whose turn it is.
     pub(super) fn open_gate(&mut self, now: Now, issuer: &str) {
+        while let Some(state) = self.issuers.get_mut(issuer) {
+            match state.gate.next_to_send(now.boot) {
+                Turn::Now(handle) => self.send(now, handle),
+                // Those let in now would only wait behind the ones that are ready.
+                Turn::Later(opens) => return self.open_gate_later(issuer, opens),
+                Turn::None => break,
+            }
+        }
         while let Some(state) = self.issuers.get_mut(issuer) {
             if state.is_being_discovered() {
                 // Those let in now would pile up and send their requests all at once.
@@ -161,49 +185,61 @@ impl Engine {
         credential: Credential,
     ) {
         let request = token_request(client, &endpoint);
-        let (request, version) = match (client.auth, credential) {
+        let (authentication, version) = match (client.auth, &credential) {
             (AuthMethod::ClientSecretBasic, Credential::Secret { version, secret }) => {
                 let encoding = client.issuer.basic_encoding;
-                (request.authenticate(Authentication::SecretBasic { secret: &secret, encoding }), version)
+                (Authentication::SecretBasic { secret, encoding }, version)
             }
             (AuthMethod::ClientSecretPost, Credential::Secret { version, secret }) => {
-                (request.authenticate(Authentication::SecretPost { secret: &secret }), version)
+                (Authentication::SecretPost { secret }, version)
             }
             (AuthMethod::PrivateKeyJwt { algorithm }, Credential::Key { version, kid }) => {
-                let audience = match &client.issuer.assertion_audience {
-                    AssertionAudience::Issuer => {
-                        client.issuer.endpoint.issuer().map_or(endpoint.as_str(), |issuer| issuer.as_str())
-                    }
-                    AssertionAudience::TokenEndpoint => endpoint.as_str(),
-                    AssertionAudience::Other(audience) => audience,
-                };
-                let clock_offset = self.assertion_offset(now, client);
-                let assertion = Assertion::new(&AssertionParts {
-                    client_id: &client.client_id,
-                    audience,
-                    algorithm,
-                    kid: Some(&kid),
-                    typ: &client.issuer.assertion_typ,
-                    jti: self.random.random(),
-                    issued_at: now.unix.saturating_add_signed(clock_offset),
-                });
-                let input = Secret::from(assertion.signing_input().as_bytes());
-                let operation = self.next_operation(Operation::Token(handle));
-                self.effects.push_back(Effect::Sign {
-                    operation,
-                    client: client.name.clone(),
-                    version: version.clone(),
-                    algorithm,
-                    input,
-                });
-                if let Some(token) = self.tokens.get_mut(&handle) {
-                    token.stage = Stage::Signing { assertion, endpoint, version, clock_offset };
-                }
-                return;
+                let key = Key { version: version.clone(), kid, algorithm };
+                return self.sign_assertion(now, handle, client, endpoint.clone(), key);
             }
             _ => return self.fail(now, handle, Failure::other_credential(client)),
         };
-        self.send(now, handle, client, request, version, None);
+        let request = request.authenticate(authentication);
+        self.ready(now, handle, Made { request, version: version.clone(), clock_offset: None });
+    }
+
+    fn sign_assertion(
+        &mut self,
+        now: Now,
+        handle: u64,
+        client: &config::Client,
+        endpoint: Endpoint,
+        Key { version, kid, algorithm }: Key<'_>,
+    ) {
+        let audience = match &client.issuer.assertion_audience {
+            AssertionAudience::Issuer => {
+                client.issuer.endpoint.issuer().map_or(endpoint.as_str(), |issuer| issuer.as_str())
+            }
+            AssertionAudience::TokenEndpoint => endpoint.as_str(),
+            AssertionAudience::Other(audience) => audience,
+        };
+        let clock_offset = self.assertion_offset(now, client);
+        let assertion = Assertion::new(&AssertionParts {
+            client_id: &client.client_id,
+            audience,
+            algorithm,
+            kid: Some(kid),
+            typ: &client.issuer.assertion_typ,
+            jti: self.random.random(),
+            issued_at: now.unix.saturating_add_signed(clock_offset),
+        });
+        let input = Secret::from(assertion.signing_input().as_bytes());
+        let operation = self.next_operation(Operation::Token(handle));
+        self.effects.push_back(Effect::Sign {
+            operation,
+            client: client.name.clone(),
+            version: version.clone(),
+            algorithm,
+            input,
+        });
+        if let Some(token) = self.tokens.get_mut(&handle) {
+            token.stage = Stage::Signing { assertion, endpoint, version, clock_offset };
+        }
     }
 
     pub(super) fn signed(
@@ -226,25 +262,34 @@ impl Engine {
         };
         let assertion: SecretString = assertion.with_signature(&signature);
         let request = token_request(&client, &endpoint).authenticate(Authentication::Assertion(&assertion));
-        self.send(now, handle, &client, request, version, Some(clock_offset));
+        self.ready(now, handle, Made { request, version, clock_offset: Some(clock_offset) });
     }
 
-    fn send(
-        &mut self,
-        now: Now,
-        handle: u64,
-        client: &config::Client,
-        request: HttpRequest,
-        version: String,
-        clock_offset: Option<i64>,
-    ) {
+    /// The request is made: it is sent when the issuer's pace lets it.
+    fn ready(&mut self, now: Now, handle: u64, made: Made) {
+        let Some(issuer) = self.issuer_of(handle) else { return };
+        let Some(token) = self.tokens.get_mut(&handle) else { return };
+        let Made { request, version, clock_offset } = made;
+        token.stage = Stage::Ready { request, version, clock_offset };
+        if let Some(state) = self.issuers.get_mut(&issuer) {
+            state.gate.is_ready(handle);
+        }
+        self.open_gate(now, &issuer);
+    }
+
+    fn send(&mut self, now: Now, handle: u64) {
         let operation = self.next_operation(Operation::Token(handle));
         let Some(token) = self.tokens.get_mut(&handle) else { return };
+        let Stage::Ready { request, version, clock_offset } =
+            std::mem::replace(&mut token.stage, Stage::Loading)
+        else {
+            return;
+        };
         token.stage = Stage::Sending { requested_at: now.boot, version, clock_offset };
-        if let Some(state) = self.clients.get_mut(&client.name) {
+        if let Some(state) = self.clients.get_mut(&token.client) {
             state.token_requests += 1;
         }
-        self.effects.push_back(Effect::Send { operation, issuer: client.issuer.clone(), request });
+        self.effects.push_back(Effect::Send { operation, issuer: token.config.issuer.clone(), request });
     }
 
     pub(super) fn token_responded(
@@ -257,7 +302,6 @@ impl Engine {
         let Some(token) = self.tokens.get_mut(&handle) else { return };
         let Stage::Sending { requested_at, ref version, clock_offset } = token.stage else { return };
         let version = version.clone();
-        let is_first_refusal = self.clients.get(&client.name).is_some_and(|state| state.refusals.is_empty());
         let reply = match result {
             Err(failure) => Err(Failure::transport(failure, client.issuer.timeout)),
             Ok(response) => {
@@ -270,25 +314,39 @@ impl Engine {
         if let Some(state) = self.clients.get_mut(&client.name) {
             state.outcomes.count(reply.as_ref().err().map(|failure| failure.class));
         }
-        let failure = match reply {
+        match reply {
             Ok(reply) => {
                 self.leave_gate(now, handle);
                 let requested_at =
                     if mutation::is(Mutation::CountFromReply) { now.boot } else { requested_at };
                 self.issued(now, handle, Issued::new(reply, version.clone(), requested_at));
-                return self.credential_accepted(now, &client.name, version);
+                self.credential_accepted(now, &client.name, version);
             }
-            Err(failure) => failure,
-        };
-        if failure.is_of_credential() {
-            self.doubt_assertion_clock(now, &client, clock_offset);
+            Err(failure) if failure.is_of_credential() => {
+                self.credential_refused(now, handle, &client, failure, clock_offset);
+            }
+            Err(failure) => self.fail(now, handle, failure),
         }
-        let offset = self.assertion_offset(now, &client);
+    }
+
+    /// The server refused the credential, or an assertion that was dated by a clock `clock_offset` ahead of ours.
+    fn credential_refused(
+        &mut self,
+        now: Now,
+        handle: u64,
+        client: &config::Client,
+        failure: Failure,
+        clock_offset: Option<i64>,
+    ) {
+        let is_first = self.clients.get(&client.name).is_some_and(|state| state.refusals.is_empty());
+        self.doubt_assertion_clock(now, client, clock_offset);
+        let offset = self.assertion_offset(now, client);
         let told_the_time = clock_offset.is_some_and(|used| are_apart(used, offset));
-        if failure.is_of_credential() && is_first_refusal && told_the_time {
-            return self.try_with_its_time(now, handle, failure);
+        if is_first && told_the_time && failure.retry_after.is_none() {
+            self.try_with_another_time(now, handle, failure);
+        } else {
+            self.fail(now, handle, failure);
         }
-        self.fail(now, handle, failure);
     }
 
     /// By how many seconds a client's assertions are dated ahead of our wall clock.
@@ -310,7 +368,7 @@ impl Engine {
 
     /// An assertion was refused that another clock would have dated otherwise: that is tried at once. The refusal
     /// counts all the same.
-    fn try_with_its_time(&mut self, now: Now, handle: u64, failure: Failure) {
+    fn try_with_another_time(&mut self, now: Now, handle: u64, failure: Failure) {
         self.leave_gate(now, handle);
         let Some(token) = self.tokens.get_mut(&handle) else { return };
         let Some(client) = self.clients.get_mut(&token.client) else { return };
@@ -325,6 +383,7 @@ impl Engine {
             failure,
             next_try_in: Duration::ZERO,
             still_served: token.servable(now.boot).is_some(),
+            repeated: false,
         }));
         self.set_due(handle, Some(now.boot));
     }
@@ -356,7 +415,7 @@ impl Engine {
         let Some(state) = self.issuers.get_mut(&issuer) else { return };
         match stage {
             Stage::Queued { urgent, place } => return state.gate.withdraw(handle, urgent, place),
-            _ => state.gate.done(matches!(stage, Stage::Sending { .. })),
+            _ => state.gate.done(handle, matches!(stage, Stage::Sending { .. })),
         }
         self.open_gate(now, &issuer);
     }

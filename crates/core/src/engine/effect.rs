@@ -132,6 +132,8 @@ pub enum Note {
         next_try_in: Duration,
         /// Whether callers still get an unexpired token.
         still_served: bool,
+        /// The last failure was the same, and nothing else changed for callers: no news.
+        repeated: bool,
     },
     /// A client's tokens were dropped because its credential is gone.
     CredentialGone {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::attempt::Stage;
 use super::failure::Failure;
+use super::issuer::IssuerState;
 use super::token::TokenState;
 use super::{ClientStatus, Engine, Outcomes};
 use crate::time::{Moment, Now};
@@ -59,6 +60,10 @@ impl Engine {
         Some(lines)
     }
 
+    fn is_being_discovered(&self, token: &TokenState) -> bool {
+        self.issuers.get(token.config.issuer.name.as_str()).is_some_and(IssuerState::is_being_discovered)
+    }
+
     fn went_wrong(&self, token: &TokenState, now: Moment) -> Option<String> {
         let (failure, _) = self.obstacle(token);
         let failure = failure?;
@@ -94,15 +99,18 @@ impl Engine {
             Stage::Behind => {
                 "Another token of this client tries the credential first; this one follows at once.".into()
             }
+            Stage::Queued { .. } if self.is_being_discovered(token) => {
+                "It waits for its turn: the issuer is being asked where its token endpoint is.".into()
+            }
             Stage::Queued { urgent, .. } => {
-                let rank = if *urgent {
-                    "among those that callers wait for"
-                } else {
-                    "behind those that callers wait for"
-                };
+                let rank = if *urgent { "among" } else { "behind" };
                 format!(
-                    "It waits for its turn at the issuer, {rank}: max_in_flight and max_per_second are used up."
+                    "It waits for its turn at the issuer, {rank} those that callers wait for: max_in_flight and \
+                     max_per_second are used up."
                 )
+            }
+            Stage::Ready { .. } => {
+                "A renewal is under way: the token request is sent as soon as max_per_second lets it.".into()
             }
             Stage::Loading => {
                 "A renewal is under way: the key store is being asked for the credential.".into()

@@ -202,7 +202,10 @@ fn hint_for(error: &TokenError, client: &config::Client) -> Option<String> {
                 format!("check client_id, and set the secret again with `tokenbroker secret set {name}`")
             }
         },
-        ErrorCode::InvalidScope => format!("check scope of [clients.{name}]"),
+        ErrorCode::InvalidScope if client.scope.is_none() => {
+            format!("name the scope that the authorization server wants as `scope` of [clients.{name}]")
+        }
+        ErrorCode::InvalidScope => format!("check `scope` of [clients.{name}]"),
         ErrorCode::InvalidTarget => format!("check resource and audience of [clients.{name}]"),
         ErrorCode::UnauthorizedClient | ErrorCode::UnsupportedGrantType | ErrorCode::AccessDenied => {
             "the authorization server must allow this client the client credentials grant".to_owned()

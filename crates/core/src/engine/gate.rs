@@ -1,6 +1,6 @@
 //! An issuer's budget: how many token requests may be under way at once, and how many may start in a second.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::mutation::{self, Mutation};
@@ -17,20 +17,25 @@ const ROUTINE_TURN: u32 = 10;
 #[derive(Debug)]
 pub(crate) struct Gate {
     max_in_flight: usize,
-    pace: Option<Pace>,
+    /// Of those let in.
+    starts: Option<Pace>,
+    /// Of the requests: a key store that hung answers all at once.
+    sends: Option<Pace>,
     in_flight: usize,
+    /// Let in, and ready to be sent.
+    ready: VecDeque<u64>,
     urgent: BTreeSet<(Moment, u64)>,
     routine: BTreeSet<(Moment, u64)>,
     /// How many urgent ones went first since a routine one had its turn.
     passed_over: u32,
 }
 
-/// Spaces starts so that no second, wherever it begins, sees more than the limit and a tenth.
-#[derive(Debug)]
+/// Spaces turns so that no second, wherever it begins, sees more than the limit and a tenth.
+#[derive(Debug, Clone, Copy)]
 struct Pace {
     interval: Duration,
     burst: Duration,
-    /// When the next start would be due if starts were evenly spaced.
+    /// When the next would be due if they were evenly spaced.
     next: Moment,
 }
 
@@ -48,14 +53,13 @@ pub(crate) enum Turn {
 impl Gate {
     /// `max_per_second` of 0 is no limit.
     pub(crate) fn new(max_in_flight: usize, max_per_second: u32) -> Self {
-        let pace = (max_per_second > 0).then(|| {
-            let interval = Duration::from_secs(1) / max_per_second;
-            Pace { interval, burst: interval * (max_per_second / 10), next: Moment::BOOT }
-        });
+        let pace = Pace::new(max_per_second);
         Self {
             max_in_flight,
-            pace,
+            starts: pace,
+            sends: pace,
             in_flight: 0,
+            ready: VecDeque::new(),
             urgent: BTreeSet::new(),
             routine: BTreeSet::new(),
             passed_over: 0,
@@ -64,11 +68,14 @@ impl Gate {
 
     /// Changes the limits; what is queued, under way or was started a moment ago stays counted.
     pub(crate) fn set_limits(&mut self, max_in_flight: usize, max_per_second: u32) {
-        let Self { max_in_flight, mut pace, .. } = Self::new(max_in_flight, max_per_second);
-        if let (Some(pace), Some(before)) = (&mut pace, &self.pace) {
-            pace.next = before.next;
+        self.max_in_flight = max_in_flight;
+        for pace in [&mut self.starts, &mut self.sends] {
+            let next = pace.map(|pace| pace.next);
+            *pace = Pace::new(max_per_second);
+            if let (Some(pace), Some(next)) = (pace, next) {
+                pace.next = next;
+            }
         }
-        (self.max_in_flight, self.pace) = (max_in_flight, pace);
     }
 
     /// Queues a token key that is not queued yet.
@@ -100,13 +107,10 @@ impl Gate {
         if self.in_flight >= self.max_in_flight && !unlimited {
             return Turn::None;
         }
-        if let Some(pace) = self.pace.as_mut().filter(|_| !unlimited) {
-            let earliest =
-                Moment::from_nanos(pace.next.as_nanos().saturating_sub(pace.burst.as_nanos() as u64));
-            if now < earliest {
-                return Turn::Later(earliest);
-            }
-            pace.next = pace.next.max(now).after(pace.interval);
+        if let Some(pace) = self.starts.as_mut().filter(|_| !unlimited)
+            && let Err(earliest) = pace.take(now)
+        {
+            return Turn::Later(earliest);
         }
         let is_routines = !self.routine.is_empty() && self.passed_over + 1 >= ROUTINE_TURN;
         let urgent = !self.urgent.is_empty() && !is_routines;
@@ -120,13 +124,54 @@ impl Gate {
         }
     }
 
-    /// A token key that had its turn is done. Without a `request_sent` its start is not counted.
-    pub(crate) fn done(&mut self, request_sent: bool) {
-        self.in_flight = self.in_flight.saturating_sub(1);
-        if let Some(pace) = self.pace.as_mut().filter(|_| !request_sent) {
-            let interval = pace.interval.as_nanos() as u64;
-            pace.next = Moment::from_nanos(pace.next.as_nanos().saturating_sub(interval));
+    /// The request of a token key that had its turn can be sent.
+    pub(crate) fn is_ready(&mut self, token: u64) {
+        self.ready.push_back(token);
+    }
+
+    /// Takes the next token key whose request may be sent.
+    pub(crate) fn next_to_send(&mut self, now: Moment) -> Turn {
+        let Some(token) = self.ready.front().copied() else { return Turn::None };
+        if let Some(pace) = self.sends.as_mut().filter(|_| !mutation::is(Mutation::HerdAfterOutage))
+            && let Err(earliest) = pace.take(now)
+        {
+            return Turn::Later(earliest);
         }
+        self.ready.pop_front();
+        Turn::Now(token)
+    }
+
+    /// A token key that had its turn is done. Without a `request_sent` its start is not counted.
+    pub(crate) fn done(&mut self, token: u64, request_sent: bool) {
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.ready.retain(|ready| *ready != token);
+        if let Some(pace) = self.starts.as_mut().filter(|_| !request_sent) {
+            pace.give_back();
+        }
+    }
+}
+
+impl Pace {
+    /// 0 is no limit.
+    fn new(max_per_second: u32) -> Option<Self> {
+        (max_per_second > 0).then(|| {
+            let interval = Duration::from_secs(1) / max_per_second;
+            Self { interval, burst: interval * (max_per_second / 10), next: Moment::BOOT }
+        })
+    }
+
+    /// Takes a turn, or says when there is one.
+    fn take(&mut self, now: Moment) -> Result<(), Moment> {
+        let earliest = self.next.before(self.burst);
+        if now < earliest {
+            return Err(earliest);
+        }
+        self.next = self.next.max(now).after(self.interval);
+        Ok(())
+    }
+
+    fn give_back(&mut self) {
+        self.next = self.next.before(self.interval);
     }
 }
 
@@ -134,6 +179,10 @@ impl Gate {
 impl Gate {
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight
+    }
+
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
     }
 
     pub(crate) fn queued(&self) -> usize {
@@ -158,7 +207,7 @@ mod tests {
         assert_eq!(gate.next(at(0)), Turn::Now(3));
         assert_eq!(gate.next(at(0)), Turn::Now(1));
         assert_eq!(gate.next(at(0)), Turn::None, "two are under way");
-        gate.done(true);
+        gate.done(0, true);
         assert_eq!(gate.next(at(0)), Turn::Now(2));
     }
 
@@ -205,10 +254,10 @@ mod tests {
         assert_eq!(gate.next(at(0)), Turn::Now(0));
         gate.set_limits(1, 5);
         assert_eq!(gate.next(at(0)), Turn::None, "one is under way");
-        gate.done(true);
+        gate.done(0, true);
         assert_eq!(gate.next(at(0)), Turn::Later(at(1_000)));
         assert_eq!(gate.next(at(1_000)), Turn::Now(1));
-        gate.done(true);
+        gate.done(0, true);
         assert_eq!(gate.next(at(1_000)), Turn::Later(at(1_200)));
     }
 
@@ -240,7 +289,7 @@ mod tests {
         for token in 0..100 {
             gate.queue(token, false, at(token));
             assert_eq!(gate.next(at(token)), Turn::Now(token));
-            gate.done(false);
+            gate.done(0, false);
         }
     }
 }

@@ -68,7 +68,7 @@ impl Refusals {
 }
 
 impl ClientState {
-    /// The version of its credential, if that got a token before.
+    /// Whether its credential got a token before.
     pub(super) fn accepted_before(&self) -> bool {
         let version = self.credential.as_ref().map(|StoredCredential { version, .. }| version);
         version.is_some() && version == self.accepted.as_ref()
@@ -171,7 +171,10 @@ impl Engine {
         state.refusals = Refusals::default();
         for handle in self.handles_of(client) {
             let Some(token) = self.tokens.get_mut(&handle) else { continue };
-            let was_refused = token.last_failure.as_ref().is_some_and(Failure::is_of_credential);
+            let was_refused = token
+                .last_failure
+                .as_ref()
+                .is_some_and(|failure| failure.is_of_credential() && failure.retry_after.is_none());
             if was_refused && matches!(token.stage, Stage::Idle) {
                 token.not_before = now.boot;
                 self.set_due(handle, Some(now.boot));

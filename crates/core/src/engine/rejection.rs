@@ -116,7 +116,8 @@ impl Refusal {
         Self {
             reason: Reason::NoToken,
             message: format!(
-                "a new token of client {client} was fetched a while ago because a resource refused the one before"
+                "this token of client {client} was fetched because a resource refused the one before, and the next \
+                 one is not due yet"
             ),
             hint: Some("check that the resource takes this client's tokens: a new one may not help".into()),
             next_try: Some(next),

@@ -61,6 +61,8 @@ pub(super) struct TokenState {
     pub(super) expires_by_wall_clock: Option<i64>,
     pub(super) generation: u64,
     pub(super) last_failure: Option<Failure>,
+    /// The failure that the operator was told of last, and whether the token was still served then.
+    pub(super) told: Option<(&'static str, bool)>,
     pub(super) retry: Retry,
     pub(super) rejections: Rejections,
     pub(super) waiters: BTreeSet<WaiterId>,
@@ -85,6 +87,7 @@ impl TokenState {
             expires_by_wall_clock: None,
             generation: 0,
             last_failure: None,
+            told: None,
             retry: Retry::default(),
             rejections: Rejections::default(),
             waiters: BTreeSet::new(),
@@ -170,7 +173,7 @@ impl Engine {
             return self.attempt_failed(now, handle, Failure::late_reply());
         }
         if token.servable(now.boot).is_some_and(|held| held.access_token == issued.access_token) {
-            return self.reissued(now, handle, expires);
+            return self.reissued(now, handle, issued.version, expires);
         }
         let interval = renewal_interval(lifetime, token.config.renew_at, &mut self.random);
         token.rejections.replaced(token.generation);
@@ -186,7 +189,8 @@ impl Engine {
         token.held = Some(Arc::clone(&published));
         token.got_with = Some(issued.version);
         token.expires_by_wall_clock = None;
-        let after_failure = token.last_failure.take().is_some();
+        token.last_failure = None;
+        let after_failure = token.told.take().is_some();
         token.retry = Retry::default();
         token.cell.publish(Some(published));
         self.effects.push_back(Effect::Note(Note::Issued {
@@ -207,7 +211,7 @@ impl Engine {
 
     /// The server issued the token again that there is: a cache of its own, which will not have another before this one
     /// is nearly expired. Asking more often changes nothing.
-    fn reissued(&mut self, now: Now, handle: u64, expires: Moment) {
+    fn reissued(&mut self, now: Now, handle: u64, version: String, expires: Moment) {
         let Some(token) = self.tokens.get_mut(&handle) else { return };
         let Some(held) = &mut token.held else { return };
         held_until(held, &token.cell, expires);
@@ -215,7 +219,9 @@ impl Engine {
         let next_try_in = (expires_in / 2).max(SHORTEST_REPETITION);
         token.last_failure = None;
         token.retry = Retry::default();
-        token.again = false;
+        token.got_with = Some(version);
+        // A changed credential or configuration is tried at once.
+        let next_try_in = if std::mem::take(&mut token.again) { Duration::ZERO } else { next_try_in };
         token.not_before = now.boot.after(next_try_in);
         self.effects.push_back(Effect::Note(Note::Reissued {
             client: token.client.clone(),
@@ -253,6 +259,9 @@ impl Engine {
     /// Plans the next attempt after a failure, and tells those for whom waiting is of no use.
     pub(super) fn try_again(&mut self, now: Now, handle: u64, failure: Failure, wait: Duration) {
         let Some(token) = self.tokens.get_mut(&handle) else { return };
+        let still_served = token.servable(now.boot).is_some();
+        let news = (failure.code, still_served);
+        let repeated = token.told.replace(news) == Some(news);
         token.last_failure = Some(failure.clone());
         token.not_before = now.boot.after(wait);
         self.effects.push_back(Effect::Note(Note::Failed {
@@ -260,7 +269,8 @@ impl Engine {
             narrowing: token.narrowing.clone(),
             failure,
             next_try_in: wait,
-            still_served: token.servable(now.boot).is_some(),
+            still_served,
+            repeated,
         }));
         self.set_due(handle, Some(now.boot.after(wait)));
         self.answer_waiters(now, handle);
@@ -324,7 +334,7 @@ impl TokenState {
     /// What failed before may work now; the old failure would be a wrong answer to whoever asks before it was tried.
     pub(super) fn forget_failure(&mut self) {
         self.retry = Retry::default();
-        self.last_failure = None;
+        (self.last_failure, self.told) = (None, None);
         self.not_before = Moment::BOOT;
     }
 }
@@ -346,10 +356,7 @@ pub(super) fn held_until(held: &mut Arc<Published>, cell: &Cell, expires: Moment
 
 /// Until when a token is given to callers.
 pub(super) fn serve_until(expires: Moment, lifetime: Duration) -> Moment {
-    let margin = SERVING_MARGIN.min(lifetime / 10);
-    Moment::from_nanos(
-        expires.as_nanos().saturating_sub(u64::try_from(margin.as_nanos()).unwrap_or(u64::MAX)),
-    )
+    expires.before(SERVING_MARGIN.min(lifetime / 10))
 }
 
 /// How long after its request a token is renewed.

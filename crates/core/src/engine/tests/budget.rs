@@ -124,3 +124,29 @@ fn attempts_that_end_in_the_key_store_do_not_use_up_the_budget() {
     assert_eq!(count(&world, &all, State::Blocked), 199);
     assert_eq!(world.state("c150"), State::Warm);
 }
+
+#[test]
+fn s23_a_key_store_that_answers_all_at_once_after_a_hang_makes_no_herd() {
+    let issuer = Arc::new(Issuer { max_per_second: 5, max_in_flight: 64, ..issuer() });
+    let names: Vec<_> = (0..100).map(|number| format!("c{number}")).collect();
+    for with_key in [false, true] {
+        let client = |name: &String| if with_key { key_client(name, &issuer) } else { client(name, &issuer) };
+        let config = config(names.iter().map(client));
+        let mut store = KeyStore::with_secrets(config.clients.keys());
+        if with_key {
+            names.iter().for_each(|name| drop(store.set_key(name)));
+        }
+        let mut world = World::with_store(&config, store);
+        world.run(Duration::from_millis(10));
+        // Whatever it is asked in the first ten seconds is answered at the end of them.
+        let answers = world.at(seconds(10));
+        while world.now < answers {
+            world.store.latency = answers.since(world.now);
+            world.run(Duration::from_millis(10));
+        }
+        world.store.latency = Duration::from_millis(1);
+        world.run(minutes(1));
+        assert!(world.server.busiest_second() <= 6, "{} in a second", world.server.busiest_second());
+        assert_eq!(world.server.requests.len(), 100);
+    }
+}

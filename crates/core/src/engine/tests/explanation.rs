@@ -139,12 +139,3 @@ fn a_client_that_is_not_configured_is_not_explained() {
     let world = World::new(&config([client("a", &issuer().into())]));
     assert_eq!(world.engine.explain("b", world.clocks()), None);
 }
-
-#[test]
-fn s55_a_token_that_went_with_its_credential_is_not_said_to_have_expired() {
-    let mut world = World::new(&config([client("a", &issuer().into())]));
-    world.run(seconds(1));
-    world.remove_credentials("a");
-    let lines = world.engine.explain("a", world.clocks()).unwrap();
-    assert_eq!(lines[0], "Its last token, generation 1, went with its credential.");
-}

@@ -171,6 +171,10 @@ impl History {
             assert_eq!(issuer.gate.queued(), queued, "queue of {name}");
             assert_eq!(issuer.gate.in_flight(), in_flight, "places at the gate of {name}");
 
+            let ready = count(|stage| matches!(stage, Stage::Ready { .. }));
+            assert_eq!(issuer.gate.ready(), ready, "requests that {name} may get");
+            assert!(ready == 0 || issuer.opens.is_some(), "{ready} requests to {name} are never sent");
+
             let lets_in_later = issuer.is_being_discovered() || issuer.opens.is_some() || in_flight > 0;
             assert!(queued == 0 || lets_in_later, "{queued} wait at {name} for nothing");
             let discovering = count(|stage| matches!(stage, Stage::Discovering { .. }));
