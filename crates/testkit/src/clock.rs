@@ -1,6 +1,8 @@
 //! The one place where the testkit reads clocks.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
+#[cfg(feature = "servers")]
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// For lifetimes and deadlines.
 #[expect(clippy::disallowed_methods, reason = "the testkit's clock module")]
@@ -9,6 +11,7 @@ pub(crate) fn now() -> Instant {
 }
 
 /// For what assertions claim.
+#[cfg(feature = "servers")]
 #[expect(clippy::disallowed_methods, reason = "the testkit's clock module")]
 pub(crate) fn unix_seconds() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
