@@ -63,7 +63,11 @@ impl Exchange<'_> {
             }
             return reply;
         }
-        if let Some(reply) = self.status(fault, after) {
+        if let Some(mut reply) = self.status(fault, after) {
+            if let Meaning::Credential { dated_off } = &mut reply.meaning {
+                // Whatever it was refused for, the reply tells the server's time.
+                *dated_off = asked.dated_off;
+            }
             return reply;
         }
         if asked.credential.is_err() {
