@@ -80,6 +80,10 @@ pub(crate) struct Site {
     pub(crate) clients: Vec<ClientPlan>,
 }
 
+/// How long tokens live, in seconds; most as most servers have it.
+const LIFETIMES: [u64; 12] =
+    [600, 1800, 3600, 3600, 3600, 3600, 3600, 7200, 7200, 6 * 3600, 24 * 3600, 24 * 3600];
+
 /// `default_lifetime` of every issuer, in seconds: other than the default, so that it is seen to count.
 pub(crate) const DEFAULT_LIFETIME: u64 = 600;
 
@@ -208,7 +212,7 @@ impl ClientPlan {
             resource: (0..resources).map(|number| format!("https://api-{number}.example/")).collect(),
             audience: dice.chance(0.1).then(|| format!("urn:audience:{number}")),
             renew_at: dice.pick(&[0.5, 0.6, 0.75, 0.75, 0.75, 0.9]),
-            lifetime: dice.pick(&[600, 1800, 3600, 3600, 3600, 7200, 6 * 3600, 24 * 3600]),
+            lifetime: LIFETIMES[dice.index(LIFETIMES.len())],
             is_configured: dice.chance(0.96),
             has_credential: dice.chance(0.94),
         }

@@ -124,13 +124,13 @@ impl Weather {
             let issuer = dice.index(site.issuers.len());
             let client = dice.chance(0.5).then(|| dice.index(site.clients.len()));
             let issuer = client.map_or(issuer, |client| site.clients[client].issuer);
-            let length = if client.is_some() { 30 * MINUTE..4 * HOUR } else { MINUTE..HOUR };
+            let length = if client.is_some() { 30 * MINUTE..4 * HOUR } else { MINUTE..HOUR / 2 };
             let chance = dice.pick(&[0.3, 0.7, 1.0]);
             weather.spell(dice, 0..end, length, issuer, client, fault, chance);
         }
         for _ in 0..dice.number(0..3) {
             let issuer = dice.index(site.issuers.len());
-            weather.spell(dice, 0..end, MINUTE..3 * HOUR, issuer, None, Fault::IssuerOutage, 1.0);
+            weather.spell(dice, 0..end, MINUTE..2 * HOUR, issuer, None, Fault::IssuerOutage, 1.0);
         }
         for fault in [Fault::DiscoveryFails, Fault::DiscoveryMismatch] {
             if dice.chance(0.3) {

@@ -582,9 +582,9 @@ impl World {
         let lifetime = self.site.clients[client].lifetime;
         let narrowing = self.dice.chance(0.08).then(|| self.some_narrowing(client)).flatten();
         let (min_ttl, fault) = match self.dice.number(0..100) {
-            0..4 => (lifetime * 19 / 20, Some(Fault::NearlyAllTheLifetime)),
-            4..6 => (lifetime * 2, Some(Fault::MoreThanTheLifetime)),
-            6..20 => (60, None),
+            0..2 => (lifetime * 19 / 20, Some(Fault::NearlyAllTheLifetime)),
+            2..3 => (lifetime * 2, Some(Fault::MoreThanTheLifetime)),
+            3..20 => (60, None),
             _ => (0, None),
         };
         if let Some(fault) = fault.filter(|_| self.engine.is_some()) {

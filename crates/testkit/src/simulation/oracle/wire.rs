@@ -30,6 +30,9 @@ const LONGEST_UNSPREAD: u32 = 24;
 /// A server's date is not known any better than this.
 const DATE_TOLERANCE: Duration = Duration::from_secs(15);
 
+/// A request that takes longer keeps others of the same issuer from their turn.
+const HOLDS_UP: Duration = Duration::from_secs(2);
+
 /// How long a changed limit or a slow key store may show on the wire: until all is through that had its turn before.
 const AFTERGLOW: Duration = Duration::from_secs(25);
 
@@ -286,6 +289,9 @@ impl Oracle {
             self.trouble(at, client);
         }
         let sent = wire_model.sent;
+        if at - sent > HOLDS_UP {
+            self.trouble_issuer(at, wire_model.issuer);
+        }
         match meaning {
             Meaning::Token { token, lifetime } => {
                 self.token_arrives(at, key, &wire_model, token, *lifetime);
