@@ -50,7 +50,8 @@ fn campaign(campaign: Campaign) -> bool {
     let report = campaign.run();
     println!("{report}");
     if let Some(failure) = &report.failure {
-        let mutation = campaign.mutation.map(|mutation| format!(" --mutation {mutation}")).unwrap_or_default();
+        let mutation =
+            campaign.mutation.map(|mutation| format!(" --mutation {mutation}")).unwrap_or_default();
         println!("\nto see all of it: cargo xtask simulate --seed {}{mutation} --trace", failure.seed);
     }
     report.is_good()
@@ -63,7 +64,10 @@ fn check_mutations(campaign: Campaign) -> bool {
         let report = Campaign { mutation: Some(mutation), ..campaign }.run();
         match report.failure {
             Some(failure) => {
-                println!("{mutation}: found by seed {}: {}: {}", failure.seed, failure.invariant, failure.message);
+                println!(
+                    "{mutation}: found by seed {}: {}: {}",
+                    failure.seed, failure.invariant, failure.message
+                );
             }
             None => {
                 println!("{mutation}: NOT FOUND in {} days", report.days);
@@ -88,7 +92,8 @@ impl Options {
                 "--seed" => options.seed = Some(number(value()?)?),
                 "--mutation" => {
                     let name = value()?;
-                    options.campaign.mutation = Some(name.parse().map_err(|error| format!("{name}: {error}"))?);
+                    options.campaign.mutation =
+                        Some(name.parse().map_err(|error| format!("{name}: {error}"))?);
                 }
                 "--trace" => options.trace = true,
                 "--check-mutations" => options.check_mutations = true,

@@ -112,8 +112,16 @@ impl fmt::Display for Report {
             writeln!(f, "{:9}  {fault}", self.hits.of(*fault))?;
         }
         let Figures { steps, token_requests, gets, failed_gets } = self.figures;
-        writeln!(f, "{} kinds of fault, {} of them seen", Fault::ALL.len(), Fault::ALL.len() - self.hits.never().len())?;
-        writeln!(f, "{steps} steps, {token_requests} token requests, {gets} gets, {failed_gets} without a token")?;
+        writeln!(
+            f,
+            "{} kinds of fault, {} of them seen",
+            Fault::ALL.len(),
+            Fault::ALL.len() - self.hits.never().len()
+        )?;
+        writeln!(
+            f,
+            "{steps} steps, {token_requests} token requests, {gets} gets, {failed_gets} without a token"
+        )?;
         write!(f, "{} days in {:.1} s (hash {:016x})", self.days, self.took, self.hash)?;
         if let Some(failure) = &self.failure {
             write!(f, "\n\n{failure}")?;

@@ -83,13 +83,7 @@ impl Clock {
 /// `3:25:17.042`
 pub(crate) fn shown(at: At) -> String {
     let seconds = at.as_secs();
-    format!(
-        "{:2}:{:02}:{:02}.{:03}",
-        seconds / 3600,
-        seconds / 60 % 60,
-        seconds % 60,
-        at.subsec_millis()
-    )
+    format!("{:2}:{:02}:{:02}.{:03}", seconds / 3600, seconds / 60 % 60, seconds % 60, at.subsec_millis())
 }
 
 #[cfg(test)]

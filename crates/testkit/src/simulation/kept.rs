@@ -5,10 +5,13 @@ use std::time::Duration;
 use tokenbroker_core::engine::KeptToken;
 use tokenbroker_core::time::Moment;
 
-use super::clock::Clock;
+use super::clock::{At, Clock};
 
 /// How many earlier versions of the file there may be to roll back to.
 const VERSIONS: usize = 6;
+
+/// So far apart its earlier versions are, at least.
+const APART: Duration = Duration::from_secs(2 * 3600);
 
 /// The file, and what it held before.
 #[derive(Debug, Default)]
@@ -21,6 +24,7 @@ struct Version {
     tokens: Vec<KeptToken>,
     written: tokenbroker_core::time::Now,
     boot: u64,
+    at: At,
 }
 
 impl KeptFile {
@@ -29,7 +33,12 @@ impl KeptFile {
         if self.versions.len() == VERSIONS {
             self.versions.remove(0);
         }
-        self.versions.push(Version { tokens, written: clock.now(), boot: clock.boot });
+        self.versions.push(Version { tokens, written: clock.now(), boot: clock.boot, at: clock.at() });
+    }
+
+    /// Whether it was not written for long, or never.
+    pub(crate) fn is_old(&self, at: At) -> bool {
+        self.versions.last().is_none_or(|version| version.at + APART < at)
     }
 
     /// Nobody can read it any more.
@@ -49,7 +58,7 @@ impl KeptFile {
 
     /// What is in it. After another boot the wall clock is believed, unless it is before the time of writing.
     pub(crate) fn read(&self, clock: &Clock) -> Vec<KeptToken> {
-        let Some(Version { tokens, written, boot }) = self.versions.last() else { return Vec::new() };
+        let Some(Version { tokens, written, boot, .. }) = self.versions.last() else { return Vec::new() };
         if *boot == clock.boot {
             return tokens.clone();
         }

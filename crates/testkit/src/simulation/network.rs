@@ -156,10 +156,14 @@ impl Exchange<'_> {
             Fault::Status503Date => {
                 (503, page, Meaning::Transient, Some(Later::AtDateIn(self.dice.number(1..900))))
             }
-            Fault::Status429Absurd => (429, error("slow_down"), Meaning::Transient, Some(Later::In(u64::MAX))),
+            Fault::Status429Absurd => {
+                (429, error("slow_down"), Meaning::Transient, Some(Later::In(u64::MAX)))
+            }
             Fault::Status408 => (408, String::new(), Meaning::Transient, None),
             Fault::Status425 => (425, String::new(), Meaning::Transient, None),
-            Fault::OkWithError if self.dice.chance(0.5) => (200, error("server_error"), Meaning::Transient, None),
+            Fault::OkWithError if self.dice.chance(0.5) => {
+                (200, error("server_error"), Meaning::Transient, None)
+            }
             Fault::OkWithError => (200, error("invalid_request"), Meaning::Request, None),
             Fault::OkWithHtml => (200, page, Meaning::Transient, None),
             Fault::Redirect => (302, String::new(), Meaning::Request, None),
@@ -170,7 +174,9 @@ impl Exchange<'_> {
             Fault::InvalidTarget => (400, error("invalid_target"), Meaning::Request, None),
             Fault::UnauthorizedClient => (400, error("unauthorized_client"), Meaning::Request, None),
             Fault::ServerError => (400, error("server_error"), Meaning::Transient, None),
-            Fault::TemporarilyUnavailable => (400, error("temporarily_unavailable"), Meaning::Transient, None),
+            Fault::TemporarilyUnavailable => {
+                (400, error("temporarily_unavailable"), Meaning::Transient, None)
+            }
             Fault::UseDpopNonce => (400, error("use_dpop_nonce"), Meaning::Request, None),
             Fault::UnknownError => (400, error("computer_says_no"), Meaning::Request, None),
             _ => return None,
@@ -192,7 +198,13 @@ impl Exchange<'_> {
         let fault = Some(fault);
         if fault == Some(Fault::Reissued) {
             let (token, left) = self.server.issued_before(asked, self.unix)?;
-            return Some(self.token_reply(token, &format!(r#","expires_in":{left}"#), Some(left), after, fault));
+            return Some(self.token_reply(
+                token,
+                &format!(r#","expires_in":{left}"#),
+                Some(left),
+                after,
+                fault,
+            ));
         }
         let slow = self.timeout.mul_f64(0.3) + self.dice.millis(0..(self.timeout.as_millis() as u64) / 2);
         let tiny = self.dice.number(1..25);
@@ -211,9 +223,11 @@ impl Exchange<'_> {
             }
             Fault::TinyLifetime => (format!(r#","expires_in":{tiny}"#), Some(Some(tiny)), after),
             Fault::DuplicateKey => (r#","expires_in":3600,"expires_in":3600"#.into(), None, after),
-            Fault::NarrowerScope if asked.scope.len() > 1 => {
-                (format!(r#","expires_in":{lifetime},"scope":"{}""#, asked.scope[0]), Some(Some(lifetime)), after)
-            }
+            Fault::NarrowerScope if asked.scope.len() > 1 => (
+                format!(r#","expires_in":{lifetime},"scope":"{}""#, asked.scope[0]),
+                Some(Some(lifetime)),
+                after,
+            ),
             Fault::WiderScope if !asked.scope.is_empty() => {
                 (format!(r#","expires_in":{lifetime},"scope":"{words} admin""#), None, after)
             }
@@ -224,8 +238,7 @@ impl Exchange<'_> {
                 return Some(self.reply(200, body, after, Meaning::Transient, fault));
             }
             Fault::WrongTokenType => {
-                let body =
-                    format!(r#"{{"access_token":"{token}","token_type":"DPoP","expires_in":3600}}"#);
+                let body = format!(r#"{{"access_token":"{token}","token_type":"DPoP","expires_in":3600}}"#);
                 return Some(self.reply(200, body, after, Meaning::Transient, fault));
             }
             _ => return None,

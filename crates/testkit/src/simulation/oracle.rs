@@ -114,6 +114,8 @@ pub(crate) struct Oracle {
     /// How many renewals in a row came at the very latest time that the policy has for them.
     unspread: u32,
     last_sweep: Option<At>,
+    /// The clients that the last step concerned.
+    concerned: Vec<usize>,
     violation: Option<Violation>,
 }
 
@@ -313,6 +315,7 @@ impl Oracle {
         model.forget_refusals();
         (model.troubled, model.changed) = (at, at);
         model.changes += 1;
+        self.concerned.push(client);
         self.keys.iter_mut().filter(|key| key.client == client).for_each(KeyModel::forget);
     }
 

@@ -98,8 +98,7 @@ impl Server {
 
     pub(crate) fn register(&mut self, client: &ClientPlan) {
         let ClientPlan { method, lifetime, .. } = *client;
-        let registration =
-            Registration { method, lifetime, accepted: Vec::new(), last: BTreeMap::new() };
+        let registration = Registration { method, lifetime, accepted: Vec::new(), last: BTreeMap::new() };
         self.registrations.insert(client.client_id.clone(), registration);
     }
 
@@ -123,9 +122,8 @@ impl Server {
     pub(crate) fn metadata(&self, url: &str) -> Option<String> {
         // It knows OpenID's place only, as many do.
         let place = format!("{}/.well-known/openid-configuration", self.identifier);
-        (url == place).then(|| {
-            format!(r#"{{"issuer":"{}","token_endpoint":"{}"}}"#, self.identifier, self.endpoint)
-        })
+        (url == place)
+            .then(|| format!(r#"{{"issuer":"{}","token_endpoint":"{}"}}"#, self.identifier, self.endpoint))
     }
 
     /// A new token.
@@ -155,7 +153,9 @@ impl Server {
         check_form(request, &self.endpoint)?;
         let body = request.body.as_ref().map(|body| body.expose()).unwrap_or_default();
         let pairs: Vec<(String, String)> = form_urlencoded::parse(body).into_owned().collect();
-        let all = |name: &str| pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect::<Vec<_>>();
+        let all = |name: &str| {
+            pairs.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect::<Vec<_>>()
+        };
         let one = |name: &str| match all(name)[..] {
             [] => Ok(None),
             [value] => Ok(Some(value)),
@@ -167,7 +167,9 @@ impl Server {
         let basic = request.headers.iter().find(|(name, _)| *name == "authorization");
         let assertion = one("client_assertion")?;
         let secret = one("client_secret")?;
-        if usize::from(basic.is_some()) + usize::from(assertion.is_some()) + usize::from(secret.is_some()) != 1 {
+        if usize::from(basic.is_some()) + usize::from(assertion.is_some()) + usize::from(secret.is_some())
+            != 1
+        {
             return Err("there is not exactly one way of authentication".into());
         }
         let mut dated_off = None;
@@ -188,13 +190,13 @@ impl Server {
             };
             (client_id, credential)
         };
-        let scope: Vec<String> = one("scope")?.unwrap_or_default().split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect();
-        let key = token_key(
-            &client_id,
-            scope.iter().map(String::as_str),
-            all("resource"),
-            one("audience")?,
-        );
+        let scope: Vec<String> = one("scope")?
+            .unwrap_or_default()
+            .split(' ')
+            .filter(|word| !word.is_empty())
+            .map(str::to_owned)
+            .collect();
+        let key = token_key(&client_id, scope.iter().map(String::as_str), all("resource"), one("audience")?);
         Ok(Asked { client_id, key, scope, credential, dated_off })
     }
 

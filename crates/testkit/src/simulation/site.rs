@@ -82,7 +82,7 @@ pub(crate) struct Site {
 
 /// How long tokens live, in seconds; most as most servers have it.
 const LIFETIMES: [u64; 12] =
-    [600, 1800, 3600, 3600, 3600, 3600, 3600, 7200, 7200, 6 * 3600, 24 * 3600, 24 * 3600];
+    [600, 1800, 3600, 3600, 3600, 3600, 7200, 7200, 6 * 3600, 6 * 3600, 24 * 3600, 24 * 3600];
 
 /// `default_lifetime` of every issuer, in seconds: other than the default, so that it is seen to count.
 pub(crate) const DEFAULT_LIFETIME: u64 = 600;

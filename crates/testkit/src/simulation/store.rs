@@ -34,7 +34,12 @@ pub(crate) struct Store {
 }
 
 impl Store {
-    pub(crate) fn set(&mut self, client: &ClientName, kind: CredentialKind, value: String) -> StoredCredential {
+    pub(crate) fn set(
+        &mut self,
+        client: &ClientName,
+        kind: CredentialKind,
+        value: String,
+    ) -> StoredCredential {
         self.last_version += 1;
         let version = format!("v{}", self.last_version);
         self.credentials.insert(client.clone(), Kept { version: version.clone(), kind, value });

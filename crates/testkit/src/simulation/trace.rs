@@ -24,8 +24,8 @@ impl Trace {
 
     pub(crate) fn line(&mut self, at: At, text: fmt::Arguments<'_>) {
         // Lines are reused: there are tens of thousands in a day.
-        let mut line = if self.last.len() >= KEPT_LINES { self.last.pop_front() } else { None }
-            .unwrap_or_default();
+        let mut line =
+            if self.last.len() >= KEPT_LINES { self.last.pop_front() } else { None }.unwrap_or_default();
         line.clear();
         let _never_fails = fmt::write(&mut line, format_args!("{} {text}", shown(at)));
         self.hash.add(line.as_bytes());

@@ -203,7 +203,8 @@ impl Weather {
 
     /// By how many seconds a server's clock is ahead.
     pub(crate) fn clock_of(&self, at: At, issuer: usize) -> i64 {
-        let is_on = |(server, from, to, _): &&(usize, At, At, i64)| *server == issuer && *from <= at && at < *to;
+        let is_on =
+            |(server, from, to, _): &&(usize, At, At, i64)| *server == issuer && *from <= at && at < *to;
         self.clocks.iter().find(is_on).map_or(0, |(.., off)| *off)
     }
 }

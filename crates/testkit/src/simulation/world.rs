@@ -1,6 +1,6 @@
 //! A host and its surroundings: the real engine, driven through simulated time from event to event.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use tokenbroker_core::config::{ClientName, Config};
@@ -29,6 +29,13 @@ const CORRECTABLE: u64 = 20 * 3600;
 /// As long as the engine waits for what was kept, less what tells the two apart.
 const KEPT_COUNTS: Duration = Duration::from_millis(1900);
 
+/// How often somebody looks at every client's status.
+const BETWEEN_STATUSES: Duration = Duration::from_secs(1800);
+
+/// Within so long before the daemon ends, each writing of its tokens is carried out. Before, one is as good as another:
+/// tokens that change are written within seconds.
+const SOON: Duration = Duration::from_secs(60);
+
 /// So many steps without time passing are a loop.
 const MOST_STEPS_AT_ONCE: u32 = 100_000;
 
@@ -55,6 +62,10 @@ pub(crate) struct World {
     /// The pause between callers.
     callers: Duration,
     steps_at_once: u32,
+    /// When the daemon will be stopped.
+    deaths: BTreeSet<At>,
+    /// What it wanted kept was not written, since nobody reads that yet. Its tokens are the same as then.
+    is_unwritten: bool,
 }
 
 /// What one life of the daemon is known by.
@@ -88,6 +99,12 @@ impl Figures {
         self.gets += other.gets;
         self.failed_gets += other.failed_gets;
     }
+}
+
+/// Whether the daemon ends by it.
+fn is_death(fault: Fault) -> bool {
+    use Fault::{Killed, KilledAndDamaged, KilledAndRolledBack, Rebooted, Restarted};
+    matches!(fault, Restarted | Killed | KilledAndDamaged | KilledAndRolledBack | Rebooted)
 }
 
 /// What happens at a time.
@@ -146,7 +163,13 @@ macro_rules! trace {
 
 impl World {
     /// A host where everything is set up, and whose daemon is about to start.
-    pub(crate) fn new(mut dice: Dice, site: Site, weather: Weather, callers: Duration, keep_trace: bool) -> Self {
+    pub(crate) fn new(
+        mut dice: Dice,
+        site: Site,
+        weather: Weather,
+        callers: Duration,
+        keep_trace: bool,
+    ) -> Self {
         let mut servers: Vec<_> = site.issuers.iter().map(Server::new).collect();
         site.clients.iter().for_each(|client| servers[client.issuer].register(client));
         let mut world = Self {
@@ -167,6 +190,8 @@ impl World {
             last_credential: 0,
             callers,
             steps_at_once: 0,
+            deaths: BTreeSet::new(),
+            is_unwritten: false,
             site,
             dice: Dice::new(u64::from_le_bytes(dice.seed()[..8].try_into().unwrap_or_default())),
         };
@@ -177,8 +202,11 @@ impl World {
         }
         world.happens_in(Duration::ZERO, Happening::DaemonStarts);
         world.happens_in(Duration::ZERO, Happening::CallerComes);
-        world.happens_in(Duration::from_secs(600), Happening::StatusIsRead);
+        world.happens_in(BETWEEN_STATUSES, Happening::StatusIsRead);
         for (at, fault) in std::mem::take(&mut world.weather.incidents) {
+            if is_death(fault) {
+                world.deaths.insert(at);
+            }
             world.happens_at(at, Happening::Incident(fault));
         }
         world
@@ -287,7 +315,7 @@ impl World {
             Happening::WallClock(error) => self.set_wall_clock(error),
             Happening::StatusIsRead => {
                 self.read_status();
-                self.happens_in(Duration::from_secs(600), Happening::StatusIsRead);
+                self.happens_in(BETWEEN_STATUSES, Happening::StatusIsRead);
             }
         }
     }
@@ -316,13 +344,22 @@ impl World {
 
     /// The daemon is no more: those who waited for it see their connections break.
     fn stop_daemon(&mut self, orderly: bool) -> bool {
-        let Some(engine) = self.engine.take() else { return false };
-        if orderly {
-            self.kept.write(&self.clock, engine.tokens_to_keep(self.clock.now()));
+        if orderly || self.is_unwritten {
+            self.write_kept();
+        }
+        if self.engine.take().is_none() {
+            return false;
         }
         let pause = self.dice.seconds(1..30);
         self.happens_in(pause, Happening::DaemonStarts);
         true
+    }
+
+    fn write_kept(&mut self) {
+        if let Some(engine) = &self.engine {
+            self.kept.write(&self.clock, engine.tokens_to_keep(self.clock.now()));
+            self.is_unwritten = false;
+        }
     }
 
     fn reload(&mut self) {
@@ -388,8 +425,10 @@ impl World {
                 self.returns_in(pause, Return::Kept(tokens));
             }
             Effect::KeepTokens => {
-                if let Some(engine) = &self.engine {
-                    self.kept.write(&self.clock, engine.tokens_to_keep(self.clock.now()));
+                let is_read_soon = self.deaths.range(at..at + SOON).next().is_some();
+                self.is_unwritten = !is_read_soon && !self.kept.is_old(at);
+                if !self.is_unwritten {
+                    self.write_kept();
                 }
             }
             Effect::ListCredentials => {
@@ -462,8 +501,7 @@ impl World {
         self.oracle.metadata_request_sent(at, wire, issuer);
         let fault = self.weather.strikes(&mut self.dice, at, issuer, None);
         self.servers[issuer].ahead = self.weather.clock_of(at, issuer);
-        let mut exchange =
-            Self::exchange(&mut self.dice, &self.clock, &self.site, &mut self.servers, issuer);
+        let mut exchange = Self::exchange(&mut self.dice, &self.clock, &self.site, &mut self.servers, issuer);
         let reply = exchange.metadata(request.url.as_str(), fault);
         trace!(self, "#{wire} asks for {}", request.url);
         let (result, later, fault) = (reply.result, reply.later, reply.fault);
@@ -489,8 +527,7 @@ impl World {
         }
         let client = self.site.clients.iter().position(|plan| plan.client_id == asked.client_id);
         let fault = self.weather.strikes(&mut self.dice, at, issuer, client);
-        let mut exchange =
-            Self::exchange(&mut self.dice, &self.clock, &self.site, &mut self.servers, issuer);
+        let mut exchange = Self::exchange(&mut self.dice, &self.clock, &self.site, &mut self.servers, issuer);
         let reply = exchange.token(&asked, fault);
         // With a wall clock that no date corrects, a date does not say how long to wait.
         let is_correctable = self.clock.wall_error().unsigned_abs() < CORRECTABLE;
@@ -565,11 +602,7 @@ impl World {
             let is_current = listed.is_some_and(|stored| stored.version == kept.credential)
                 && self.store.find(&kept.client).is_some_and(|found| found.version == kept.credential);
             let is_unchanged = self.daemon.changes.get(client) == Some(&self.oracle.changes(client));
-            if kept.narrowing.is_as_configured()
-                && is_current
-                && is_unchanged
-                && self.clock.at() < until
-            {
+            if kept.narrowing.is_as_configured() && is_current && is_unchanged && self.clock.at() < until {
                 self.oracle.restored(client, token, until);
             }
         }
@@ -611,7 +644,8 @@ impl World {
         let found = if narrowing.is_as_configured() {
             slot.current(now.boot).map(|token| (slot.handle(), token))
         } else {
-            slot.narrowed(&narrowing, now.boot).and_then(|cell| Some((cell.handle(), cell.current(now.boot)?)))
+            slot.narrowed(&narrowing, now.boot)
+                .and_then(|cell| Some((cell.handle(), cell.current(now.boot)?)))
         };
         let asking = Asking::Token { narrowing: narrowing.clone(), min_ttl };
         let will_do = |token: &tokenbroker_core::slots::Published| now.boot.until(token.expires) >= min_ttl;
@@ -666,8 +700,14 @@ impl World {
     // What happens to the host
 
     fn some_client(&mut self, is_meant: impl Fn(&super::site::ClientPlan) -> bool) -> Option<usize> {
-        let clients: Vec<_> =
-            self.site.clients.iter().enumerate().filter(|(_, plan)| is_meant(plan)).map(|(index, _)| index).collect();
+        let clients: Vec<_> = self
+            .site
+            .clients
+            .iter()
+            .enumerate()
+            .filter(|(_, plan)| is_meant(plan))
+            .map(|(index, _)| index)
+            .collect();
         (!clients.is_empty()).then(|| self.dice.pick(&clients))
     }
 
@@ -701,7 +741,7 @@ impl World {
                 self.oracle.turns_show_late(self.clock.at());
             }
             Fault::StoreLocked | Fault::StoreHangs | Fault::StoreSlow => {
-                let until = at + self.dice.seconds(60..3600.min(rest));
+                let until = at + self.dice.seconds(60..1200.min(rest));
                 self.store.is_in_trouble(fault, until);
                 return None; // counted when it is met
             }
@@ -736,12 +776,14 @@ impl World {
             Fault::Restarted => return self.stop_daemon(true).then_some(()),
             Fault::Killed => return self.stop_daemon(false).then_some(()),
             Fault::KilledAndDamaged => {
+                let is_stopped = self.stop_daemon(false);
                 self.kept.damage();
-                return self.stop_daemon(false).then_some(());
+                return is_stopped.then_some(());
             }
             Fault::KilledAndRolledBack => {
+                let is_stopped = self.stop_daemon(false);
                 self.kept.roll_back();
-                return self.stop_daemon(false).then_some(());
+                return is_stopped.then_some(());
             }
             Fault::Rebooted => {
                 let is_stopped = self.stop_daemon(self.clock.boot.is_multiple_of(2));
@@ -763,7 +805,11 @@ impl World {
             Fault::ClientChanged => {
                 let client = self.some_client(|plan| plan.is_configured)?;
                 let scope = &mut self.site.clients[client].scope;
-                if scope.len() > 2 { drop(scope.pop()) } else { scope.push(format!("more.{}", scope.len())) }
+                if scope.len() > 2 {
+                    drop(scope.pop())
+                } else {
+                    scope.push(format!("more.{}", scope.len()))
+                }
                 self.reload();
             }
             Fault::ClientTuned => {

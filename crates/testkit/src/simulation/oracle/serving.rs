@@ -10,8 +10,8 @@ use tokenbroker_core::slots::Published;
 use super::super::clock::{At, Clock};
 use super::{Accepted, Invariant, LONGEST_RECOVERY, Oracle, TokenModel};
 
-/// With more clients than this, all of them are looked at once a second instead of after each step.
-const MANY: usize = 100;
+/// Those whom a step concerns are looked at after it; all of them so often, since time alone changes things, too.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// What a caller wants.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,7 @@ impl Oracle {
                 Asking::Renewal => {}
             }
         }
+        self.concerned.push(client);
         self.waiting.insert(waiter, Waiting { client, key, asking, deadline });
         self.deadlines.insert((deadline, waiter));
     }
@@ -60,7 +61,8 @@ impl Oracle {
 
     /// Nobody was there to keep a deadline: the host was suspended.
     pub(crate) fn deadlines_passed_unseen(&mut self, at: At) {
-        let overdue: Vec<_> = self.deadlines.iter().take_while(|(deadline, _)| *deadline < at).copied().collect();
+        let overdue: Vec<_> =
+            self.deadlines.iter().take_while(|(deadline, _)| *deadline < at).copied().collect();
         for (deadline, waiter) in overdue {
             self.deadlines.remove(&(deadline, waiter));
             self.deadlines.insert((at, waiter));
@@ -90,6 +92,7 @@ impl Oracle {
         };
         let Waiting { client, key, asking, deadline } = waiting;
         self.deadlines.remove(&(deadline, waiter));
+        self.concerned.push(client);
         if at > deadline {
             let message = format!("caller {waiter} is answered {:?} late", at - deadline);
             self.fail(Invariant::Answered, Some(client), message);
@@ -205,33 +208,34 @@ impl Oracle {
             let message = format!("caller {waiter} has waited for an answer since {:?} ago", at - *deadline);
             self.fail(Invariant::Answered, None, message);
         }
-        let is_soon = self.last_sweep.is_some_and(|last| at < last + Duration::from_secs(1));
-        if self.clients.len() > MANY && is_soon {
-            return;
+        let concerned = std::mem::take(&mut self.concerned);
+        if self.last_sweep.is_some_and(|last| at < last + SWEEP) {
+            return concerned.into_iter().for_each(|client| self.check_client(at, clock, client));
         }
         self.last_sweep = Some(at);
-        let now = clock.moment(at);
-        for client in 0..self.clients.len() {
-            let model = &self.clients[client];
-            let Some((slot, key)) = model.slot.as_ref().zip(model.key) else { continue };
-            let current = slot.current(now);
-            let must = self.keys[key].must.as_ref().filter(|(_, until)| at < *until);
-            match (&current, must) {
-                (None, Some((token, until))) => {
-                    let message = format!("{token} is valid for {:?} more, and not published", *until - at);
-                    self.fail(Invariant::NeverWithheld, Some(client), message);
-                }
-                (None, None) if model.is_good && at > model.troubled + LONGEST_RECOVERY => {
-                    let message = format!("nothing has stood in its way for {:?}", at - model.troubled);
-                    self.fail(Invariant::NoStarvation, Some(client), message);
-                }
-                _ => {}
+        (0..self.clients.len()).for_each(|client| self.check_client(at, clock, client));
+    }
+
+    fn check_client(&mut self, at: At, clock: &Clock, client: usize) {
+        let model = &self.clients[client];
+        let Some((slot, key)) = model.slot.as_ref().zip(model.key) else { return };
+        let current = slot.current(clock.moment(at));
+        let must = self.keys[key].must.as_ref().filter(|(_, until)| at < *until);
+        match (&current, must) {
+            (None, Some((token, until))) => {
+                let message = format!("{token} is valid for {:?} more, and not published", *until - at);
+                self.fail(Invariant::NeverWithheld, Some(client), message);
             }
-            let Some(current) = current else { continue };
-            match &self.clients[client].seen {
-                Some((seen, until)) if Arc::ptr_eq(seen, &current) && at < *until => {}
-                _ => self.look_at(at, clock, client, key, current),
+            (None, None) if model.is_good && at > model.troubled + LONGEST_RECOVERY => {
+                let message = format!("nothing has stood in its way for {:?}", at - model.troubled);
+                self.fail(Invariant::NoStarvation, Some(client), message);
             }
+            _ => {}
+        }
+        let Some(current) = current else { return };
+        match &self.clients[client].seen {
+            Some((seen, until)) if Arc::ptr_eq(seen, &current) && at < *until => {}
+            _ => self.look_at(at, clock, client, key, current),
         }
     }
 
@@ -243,7 +247,13 @@ impl Oracle {
     }
 
     /// Whether the status tells of a client what is so.
-    pub(crate) fn check_status(&mut self, at: At, clock: &Clock, client: usize, status: Option<&ClientStatus>) {
+    pub(crate) fn check_status(
+        &mut self,
+        at: At,
+        clock: &Clock,
+        client: usize,
+        status: Option<&ClientStatus>,
+    ) {
         let model = &self.clients[client];
         let Some(slot) = &model.slot else { return };
         let Some(status) = status else {

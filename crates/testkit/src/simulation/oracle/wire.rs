@@ -159,7 +159,8 @@ impl Oracle {
         let most = (model.max_per_second as f64 * 1.1).ceil() as usize + 1;
         let within = model.recent.len();
         if in_flight > most_in_flight {
-            let message = format!("{in_flight} requests are in flight at {}, of {most_in_flight}", model.name);
+            let message =
+                format!("{in_flight} requests are in flight at {}, of {most_in_flight}", model.name);
             self.fail(Invariant::Budget, None, message);
         } else if model.max_per_second > 0 && within > most {
             let message =
@@ -283,6 +284,7 @@ impl Oracle {
         let Some(wire_model) = self.wires.remove(&wire) else { return };
         let Some(key) = wire_model.key.filter(|_| !wire_model.is_given_up) else { return };
         let client = self.keys[key].client;
+        self.concerned.push(client);
         self.issuers[wire_model.issuer].in_flight -= 1;
         self.keys[key].in_flight.retain(|other| *other != wire);
         if is_faulty || !matches!(meaning, Meaning::Token { .. }) {
@@ -327,7 +329,8 @@ impl Oracle {
         if until <= at {
             return self.transient_failure(at, key, None);
         }
-        let known = self.tokens.entry(token.to_owned()).or_insert(TokenModel { key, credential, serve_until: until });
+        let known =
+            self.tokens.entry(token.to_owned()).or_insert(TokenModel { key, credential, serve_until: until });
         known.serve_until = known.serve_until.max(until);
         let renew_at = self.clients[client].config.as_ref().map_or(0.0, |config| config.renew_at);
         let model = &mut self.keys[key];
@@ -365,8 +368,7 @@ impl Oracle {
             key.success = None;
         }
         let model = &mut self.clients[client];
-        let is_same_news =
-            sent < model.refused_at && model.refused_until.is_some_and(|until| at < until);
+        let is_same_news = sent < model.refused_at && model.refused_until.is_some_and(|until| at < until);
         if is_same_news {
             return;
         }
