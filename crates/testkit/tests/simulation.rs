@@ -2,8 +2,6 @@
 //!
 //! Run with the profile `simulation`: `cargo xtask simulate` and `cargo xtask test` do.
 
-#![expect(clippy::unwrap_used, reason = "what a test can't do without fails it")]
-
 use std::process::Command;
 use std::time::Duration;
 

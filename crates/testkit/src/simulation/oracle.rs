@@ -111,8 +111,6 @@ pub(crate) struct Oracle {
     waiting: HashMap<u64, Waiting>,
     deadlines: BTreeSet<(At, u64)>,
     wires: HashMap<u64, Wire>,
-    /// How many renewals in a row came at the very latest time that the policy has for them.
-    unspread: u32,
     last_sweep: Option<At>,
     /// The clients that the last step concerned.
     concerned: Vec<usize>,
@@ -173,6 +171,8 @@ struct KeyModel {
     transient: VecDeque<At>,
     after_transient: bool,
     last_rejection: Option<At>,
+    /// How many renewals in a row came at the very latest time that the policy has for them.
+    unspread: u32,
 }
 
 /// A token that some server issued and whose reply arrived.
@@ -245,6 +245,7 @@ impl Oracle {
             transient: VecDeque::new(),
             after_transient: false,
             last_rejection: None,
+            unspread: 0,
         });
         self.key_index.insert(identity, key);
         key

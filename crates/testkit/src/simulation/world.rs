@@ -571,7 +571,7 @@ impl World {
                     }
                     None => trace!(self, "#{wire} is answered: {meaning:?}"),
                 }
-                self.oracle.token_reply_arrives(at, wire, &meaning, later, fault.is_some());
+                self.oracle.token_reply_arrives(at, wire, &meaning, later, fault);
                 self.tell(Event::Response { operation, result });
             }
             Return::Metadata { operation, wire, result, later, fault } => {

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::super::clock::At;
+use super::super::faults::Fault;
 use super::super::network::{Later, Meaning};
 use super::super::server::Asked;
 use super::super::site::{DEFAULT_LIFETIME, IssuerPlan, MAX_LIFETIME};
@@ -23,14 +24,14 @@ const MOST_TRANSIENT: usize = 90;
 
 const REISSUED: &str = "the same token was issued again";
 
-/// One of so many renewals in a row comes before the last quarter of its time, or they are not spread. Chance alone
+/// One of so many renewals of a token key in a row comes before the last quarter of its time, or they are not spread. Chance alone
 /// fails that once in 10^14.
 const LONGEST_UNSPREAD: u32 = 24;
 
 /// A server's date is not known any better than this.
 const DATE_TOLERANCE: Duration = Duration::from_secs(15);
 
-/// A request that takes longer keeps others of the same issuer from their turn.
+/// A request that takes longer keeps others of the same issuer from their turn; so do many that fail at once.
 const HOLDS_UP: Duration = Duration::from_secs(2);
 
 /// How long a changed limit or a slow key store may show on the wire: until all is through that had its turn before.
@@ -222,11 +223,14 @@ impl Oracle {
         if age + ROUNDING >= lifetime.mul_f64(earliest.max(0.0)) {
             let part = age.as_secs_f64() / lifetime.as_secs_f64();
             let in_last_part = (latest - 0.025..latest + 0.005).contains(&part);
-            if lifetime >= 10 * MINUTE && !success.more_wanted && !success.rejected {
-                self.unspread = if in_last_part { self.unspread + 1 } else { 0 };
+            let is_ordinary = lifetime >= 10 * MINUTE && !success.more_wanted && !success.rejected;
+            let unspread = &mut self.keys[key].unspread;
+            if is_ordinary {
+                *unspread = if in_last_part { *unspread + 1 } else { 0 };
             }
-            if self.unspread > LONGEST_UNSPREAD {
-                let message = format!("{} renewals in a row at the same part of the lifetime", self.unspread);
+            let in_a_row = *unspread;
+            if in_a_row > LONGEST_UNSPREAD {
+                let message = format!("{in_a_row} renewals in a row at the same part of the lifetime");
                 self.fail(Invariant::Spread, Some(client), message);
             }
             return;
@@ -279,7 +283,7 @@ impl Oracle {
         wire: u64,
         meaning: &Meaning,
         later: Option<Later>,
-        is_faulty: bool,
+        fault: Option<Fault>,
     ) {
         let Some(wire_model) = self.wires.remove(&wire) else { return };
         let Some(key) = wire_model.key.filter(|_| !wire_model.is_given_up) else { return };
@@ -287,11 +291,11 @@ impl Oracle {
         self.concerned.push(client);
         self.issuers[wire_model.issuer].in_flight -= 1;
         self.keys[key].in_flight.retain(|other| *other != wire);
-        if is_faulty || !matches!(meaning, Meaning::Token { .. }) {
+        if fault.is_some() || !matches!(meaning, Meaning::Token { .. }) {
             self.trouble(at, client);
         }
         let sent = wire_model.sent;
-        if at - sent > HOLDS_UP {
+        if at - sent > HOLDS_UP || fault == Some(Fault::IssuerOutage) {
             self.trouble_issuer(at, wire_model.issuer);
         }
         match meaning {
