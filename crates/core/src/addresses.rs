@@ -18,7 +18,11 @@ const METADATA_V4: [Ipv4Addr; 3] = [
 ];
 
 /// The same for IPv6: an address and the length of its prefix.
-const METADATA_V6: [(Ipv6Addr, u32); 4] = [
+const METADATA_V6: [(Ipv6Addr, u32); 6] = [
+    // Akamai (Linode).
+    (Ipv6Addr::new(0xfd00, 0xa9fe, 0xa9fe, 0, 0, 0, 0, 1), 128),
+    // Alibaba Cloud.
+    (Ipv6Addr::new(0xfd00, 0x100, 0, 0, 0, 0, 0x100, 0x200), 128),
     // AWS keeps the whole range for services like this one: ::254 is the metadata's.
     (Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0), 32),
     // Google Cloud.
@@ -158,6 +162,8 @@ mod tests {
                 "fd20:ce::254",
                 "fd00:c1::a9fe:a9fe",
                 "fd00:42::42",
+                "fd00:a9fe:a9fe::1",
+                "fd00:100::100:200",
                 "::ffff:168.63.129.16",
                 "64:ff9b::100.100.100.200",
             ],

@@ -1,5 +1,5 @@
 //! Bugs on demand, to show that the simulator would catch them. Only test builds have them: without the feature
-//! `mutations` every question of [`is`] is answered `false` while compiling.
+//! `mutations` every question whether one is switched on is answered `false` while compiling.
 
 use std::fmt;
 use std::str::FromStr;

@@ -231,3 +231,73 @@ fn store_kind(store: keystore::StoreKind) -> wire::Store {
         keystore::StoreKind::EncryptedFile => wire::Store::EncryptedFile,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report(failure: Option<engine::Failure>, explanation: Vec<String>) -> Report {
+        let status = engine::ClientStatus {
+            client: ClientName::new("signtext").unwrap(),
+            issuer: "as".into(),
+            state: State::Warm,
+            renewing: false,
+            queued: true,
+            waiting: 4,
+            expires_in: Some(Duration::from_millis(1500)),
+            renew_in: None,
+            generation: 2,
+            token_requests: 10,
+            outcomes: engine::Outcomes { issued: 1, transient: 2, credential: 3, request: 4 },
+            gets: 9,
+            gets_from_cache: 8,
+            narrowed: 7,
+            clock_offset: Some(-6),
+            last_failure: failure,
+            next_try_in: None,
+            credential: None,
+        };
+        Report { status, explanation }
+    }
+
+    #[test]
+    fn every_count_arrives_where_it_belongs() {
+        let status = status(report(None, vec!["It has a token.".into()]), None, false);
+        assert_eq!((status.queued, status.waiting, status.narrowed), (true, 4, 7));
+        assert_eq!((status.token_requests, status.gets, status.gets_from_cache), (10, 9, 8));
+        let outcomes = wire::Outcomes { issued: 1, transient: 2, credential: 3, request: 4 };
+        assert_eq!((status.outcomes, status.clock_offset), (outcomes, Some(-6)));
+        assert_eq!(status.explanation, ["It has a token."]);
+    }
+
+    #[test]
+    fn what_the_key_store_said_is_explained_to_administrators_only() {
+        let failure = engine::Failure {
+            code: "key_store",
+            class: oauth::Class::Transient,
+            message: "/var/lib/tokenbroker/credentials can't be read".into(),
+            hint: Some("the entry of client mail is damaged: remove it".into()),
+            retry_after: None,
+        };
+        let line =
+            format!("It failed: {}. What to do: {}.", failure.message, failure.hint.as_deref().unwrap());
+        let report = || report(Some(failure.clone()), vec!["It has a token.".into(), line.clone()]);
+        assert_eq!(status(report(), None, true).explanation, ["It has a token.", &line]);
+        let told = status(report(), None, false);
+        assert_eq!(
+            told.explanation,
+            ["It has a token.", &format!("It failed: {KEY_STORE}. What to do: {ASK}.")]
+        );
+        let printed = format!("{told:?}");
+        assert!(!printed.contains("/var/lib") && !printed.contains("mail"), "{printed}");
+    }
+
+    #[test]
+    fn an_explanation_fits_a_message_with_everything_else() {
+        let lines = vec!["x".repeat(1000); 100];
+        let status = status(report(None, lines), None, true);
+        assert_eq!(status.explanation.len(), wire::MAX_EXPLANATION / 1000);
+        let page = wire::StatusPage { clients: vec![status], more: false, notes: Vec::new() };
+        assert!(wire::encode(&wire::Reply { id: 1, response: wire::Response::Status(page) }).is_ok());
+    }
+}

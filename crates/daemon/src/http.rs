@@ -1,5 +1,8 @@
 //! Carries out HTTP requests as values: reqwest in production, something else wherever that serves better.
 //!
+//! All of it runs on threads of its own: a server that keeps the parser or TLS busy, with an endless row of interim
+//! responses for example, delays neither the event loop nor a session, and other servers' tokens hardly.
+//!
 //! A request goes to where its URL says and nowhere else: no redirect is followed, the environment names no proxy
 //! unless the configuration says so, and an address where no authorization server is gets nothing. What comes back is
 //! read up to a limit.
@@ -14,7 +17,9 @@ mod tests;
 mod trust;
 
 use std::collections::{BTreeMap, HashMap};
+use std::io;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::Client;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
@@ -23,6 +28,9 @@ use tokenbroker_core::engine::TransportFailure;
 use tokenbroker_core::time::Moment;
 use tokenbroker_oauth::{HttpRequest, HttpResponse, Method};
 use tokenbroker_secret::Secret;
+use tokio::runtime::{Builder, Runtime};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
 use self::body::Body;
 use self::connections::Connections;
@@ -44,10 +52,36 @@ pub(crate) trait Http {
     ) -> impl Future<Output = Result<HttpResponse, TransportFailure>> + 'static;
 }
 
+/// How much longer than its timeout a request is waited for before the threads that carry it out count as stalled.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// While a server keeps one thread busy, there is another.
+const THREADS: usize = 2;
+
 /// Connections of its own for each issuer, with its CA, proxy and timeout.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Reqwest {
     issuers: HashMap<String, Arc<Connections>>,
+    /// `None` only while it is dropped.
+    threads: Option<Runtime>,
+}
+
+impl Reqwest {
+    /// Starts the threads.
+    pub(crate) fn start() -> io::Result<Self> {
+        let threads =
+            Builder::new_multi_thread().worker_threads(THREADS).thread_name("http").enable_all().build()?;
+        Ok(Self { issuers: HashMap::new(), threads: Some(threads) })
+    }
+}
+
+impl Drop for Reqwest {
+    /// Waits for nothing: a server may keep a thread busy.
+    fn drop(&mut self) {
+        if let Some(threads) = self.threads.take() {
+            threads.shutdown_background();
+        }
+    }
 }
 
 impl Http for Reqwest {
@@ -68,10 +102,21 @@ impl Http for Reqwest {
         request: HttpRequest,
     ) -> impl Future<Output = Result<HttpResponse, TransportFailure>> + 'static {
         let connections = self.issuers.get(&issuer.name).cloned();
+        let threads = self.threads.as_ref().map(|threads| threads.handle().clone());
+        let limit = issuer.timeout + GRACE;
         async move {
-            match connections {
-                Some(connections) => exchange(&connections, request, clock::moment()).await,
-                None => Err(failure::network("the issuer is not configured any more".into())),
+            let (Some(connections), Some(threads)) = (connections, threads) else {
+                return Err(failure::network("the issuer is not configured any more".into()));
+            };
+            let span = tracing::Span::current();
+            let exchange = async move { exchange(&connections, request, clock::moment()).await };
+            let task = AbortOnDropHandle::new(threads.spawn(exchange.instrument(span)));
+            match tokio::time::timeout(limit, task).await {
+                Ok(Ok(result)) => result,
+                Ok(Err(_)) => {
+                    Err(failure::network("the exchange panicked; this is a fault of tokenbrokerd".into()))
+                }
+                Err(_) => Err(failure::stalled()),
             }
         }
     }

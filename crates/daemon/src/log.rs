@@ -3,36 +3,39 @@
 use std::time::Duration;
 
 use tokenbroker_core::engine::Note;
+use tokenbroker_core::narrowing::Narrowing;
 
 /// Writes a note to the log.
 pub(crate) fn note(note: &Note) {
     match note {
-        Note::Issued { client, generation, lifetime, assumed, narrowed_to } => {
+        Note::Issued { client, narrowing, generation, lifetime, assumed, narrowed_to } => {
             let lifetime = lifetime.as_secs();
-            tracing::debug!(%client, generation, lifetime, "a token was issued");
+            let narrowing = part(narrowing);
+            tracing::debug!(%client, narrowing, generation, lifetime, "a token was issued");
             if *assumed {
                 tracing::warn!(
-                    %client,
+                    %client, narrowing,
                     "the authorization server names no lifetime; assuming default_lifetime, {lifetime} s"
                 );
             }
             if let Some(scope) = narrowed_to {
-                tracing::warn!(%client, %scope, "the authorization server granted less than was asked");
+                tracing::warn!(%client, narrowing, %scope, "the authorization server granted less than was asked");
             }
         }
-        Note::Failed { client, failure, next_try_in, still_served } => {
+        Note::Failed { client, narrowing, failure, next_try_in, still_served } => {
             let (code, hint) = (failure.code, failure.hint.as_deref());
             let next_try_in = seconds(*next_try_in);
+            let narrowing = part(narrowing);
             if code == "no_credential" {
                 // Nothing is wrong with a client that has just been configured.
-                tracing::warn!(%client, hint, next_try_in, "no token: {}", failure.message);
+                tracing::warn!(%client, narrowing, hint, next_try_in, "no token: {}", failure.message);
             } else if *still_served {
                 tracing::warn!(
-                    %client, code, hint, next_try_in,
+                    %client, narrowing, code, hint, next_try_in,
                     "renewal failed, the current token is still served: {}", failure.message
                 );
             } else {
-                tracing::error!(%client, code, hint, next_try_in, "no token: {}", failure.message);
+                tracing::error!(%client, narrowing, code, hint, next_try_in, "no token: {}", failure.message);
             }
         }
         Note::CredentialGone { client } => {
@@ -45,17 +48,19 @@ pub(crate) fn note(note: &Note) {
         Note::Restored { tokens } => {
             tracing::info!(tokens, "tokens that outlived the restart are served");
         }
-        Note::Rejected { client, generation, next_try_in } => {
+        Note::Rejected { client, narrowing, generation, next_try_in } => {
             let next_try_in = seconds(*next_try_in);
+            let narrowing = part(narrowing);
             tracing::warn!(
-                %client, generation, next_try_in,
+                %client, narrowing, generation, next_try_in,
                 "a caller says that a resource refused the token; it is replaced, and served until then"
             );
         }
-        Note::Reissued { client, expires_in, next_try_in } => {
+        Note::Reissued { client, narrowing, expires_in, next_try_in } => {
+            let narrowing = part(narrowing);
             let (expires_in, next_try_in) = (seconds(*expires_in), seconds(*next_try_in));
             tracing::warn!(
-                %client, expires_in, next_try_in,
+                %client, narrowing, expires_in, next_try_in,
                 "the authorization server answered with the token that it had issued before"
             );
         }
@@ -72,6 +77,11 @@ pub(crate) fn note(note: &Note) {
         }
         _ => tracing::debug!(?note, "noted"),
     }
+}
+
+/// Of a narrower token key, which one it is.
+fn part(narrowing: &Narrowing) -> Option<String> {
+    (!narrowing.is_as_configured()).then(|| narrowing.to_string())
 }
 
 /// Tenths of a second are exact enough for a person.

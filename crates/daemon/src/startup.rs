@@ -101,12 +101,12 @@ pub(crate) fn start(options: &Options) -> Result<Daemon, StartError> {
     let slots = Arc::clone(engine.slots());
     let shared = Arc::new(Shared::new(random()?, slots, Arc::new(config), key_store, ask));
 
+    let http = Reqwest::start().map_err(StartError::io("a thread can't be started"))?;
     let (event_loop, signals) = {
         let _inside = event_loop_runtime.runtime.enter();
         let signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM]);
         let signals = signals.map_err(StartError::io("signals can't be received"))?;
-        let event_loop =
-            EventLoop::new(engine, Reqwest::default(), Arc::clone(&shared), asks, files, token_file, own_uid);
+        let event_loop = EventLoop::new(engine, http, Arc::clone(&shared), asks, files, token_file, own_uid);
         (event_loop.map_err(StartError::io("the event loop can't be set up"))?, signals)
     };
     let event_loop = resolve_names(&event_loop_runtime, event_loop, &shared, own_uid);

@@ -78,7 +78,7 @@ impl EncryptedFile {
 
     fn entries(&self) -> Result<Arc<Entries>, Error> {
         let Some(stamp) = private_file::stamp(&self.0.path, Readers::Owner)? else {
-            return Ok(Arc::default());
+            return self.check_directory().map(|()| Arc::default());
         };
         let mut cache = self.0.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((at, entries)) = &*cache
@@ -87,12 +87,24 @@ impl EncryptedFile {
             return Ok(Arc::clone(entries));
         }
         let Some((file, stamp)) = private_file::read(&self.0.path, Readers::Owner)? else {
-            return Ok(Arc::default());
+            return self.check_directory().map(|()| Arc::default());
         };
         let (entries, _) = self.decrypt(&file)?;
         let entries = Arc::new(entries);
         *cache = Some((stamp, Arc::clone(&entries)));
         Ok(entries)
+    }
+
+    /// A file that is not there holds nothing. One whose directory is gone as well, because a disk was unmounted for
+    /// example, may hold anything.
+    fn check_directory(&self) -> Result<(), Error> {
+        match self.0.path.parent() {
+            Some(directory) if !directory.is_dir() => {
+                Err(Error::unavailable(format!("the directory {} is not there", directory.display()))
+                    .with_hint("mount or restore it"))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Changes the entries and writes them. The file is decrypted first, cache or not: what the present key
@@ -354,6 +366,20 @@ mod tests {
         assert!(matches!(one.delete_credential(), Err(StoreError::NoEntry)));
         assert!(matches!(entry(&store, "one/1").get_secret(), Err(StoreError::NoEntry)));
         assert_eq!(entry(&store, "two/1").get_secret().unwrap(), b"other");
+    }
+
+    #[test]
+    fn s52_a_directory_that_is_gone_is_a_store_that_can_not_be_used_and_not_an_empty_one() {
+        let fixture = Fixture::new();
+        let one = entry(&fixture.store, "one/1");
+        one.set_secret(b"first").unwrap();
+        let away = fixture.directory.path().with_extension("away");
+        std::fs::rename(fixture.directory.path(), &away).unwrap();
+        let gone = ours(one.get_secret().unwrap_err());
+        std::fs::rename(&away, fixture.directory.path()).unwrap();
+        assert!(matches!(&gone, Error::Unavailable { .. }), "{gone:?}");
+        assert!(gone.to_string().ends_with("is not there"), "{gone}");
+        assert_eq!(one.get_secret().unwrap(), b"first");
     }
 
     #[test]

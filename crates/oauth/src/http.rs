@@ -112,6 +112,11 @@ impl HttpResponse {
 pub fn parse_http_date(text: &str) -> Option<u64> {
     let is_leap_second = text.contains(LEAP_SECOND);
     let text = text.trim_ascii().replacen(LEAP_SECOND, " 23:59:59 ", 1);
+    // The parser takes anything for the space before the time of day of the second format.
+    let before_time = text.find(':')?.checked_sub(3)?;
+    if text.as_bytes().get(before_time) != Some(&b' ') {
+        return None;
+    }
     let date = httpdate::parse_http_date(&text).ok()?;
     date.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs() + u64::from(is_leap_second))
 }
@@ -137,8 +142,15 @@ mod tests {
         {
             assert_eq!(parse_http_date(date), Some(784_111_777), "{date}");
         }
-        for nonsense in ["", "tomorrow", "784111777", "1994-11-06T08:49:37Z", "Sun, 06 Nov 1066 08:49:37 GMT"]
-        {
+        for nonsense in [
+            "",
+            ":",
+            "tomorrow",
+            "784111777",
+            "1994-11-06T08:49:37Z",
+            "Sun, 06 Nov 1066 08:49:37 GMT",
+            "Sunday, 06-Nov-94T08:49:37 GMT",
+        ] {
             assert_eq!(parse_http_date(nonsense), None, "{nonsense}");
         }
     }

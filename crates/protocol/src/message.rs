@@ -256,7 +256,7 @@ pub struct Status {
     pub last_error: Option<LastError>,
     /// The credential in use.
     pub credential: Option<CredentialStatus>,
-    /// How far the clock of the authorization server is ahead of this host's, in seconds; `None` while that is not known.
+    /// How far the clock of the authorization server is ahead of this host's, in seconds; `None` if the two agree.
     pub clock_offset: Option<i64>,
     /// What happened, what happens next and when: lines to read, if the status of this client alone was asked for.
     pub explanation: Vec<String>,

@@ -30,6 +30,8 @@ use self::state::Server;
 use crate::certificates::ServerCertificate;
 use crate::{Client, wait_for};
 
+pub(crate) use self::serving::tls_config;
+
 pub use self::builder::Builder;
 pub use self::fault::Fault;
 pub use self::metadata::Discovery;

@@ -12,9 +12,23 @@ pub(crate) fn now() -> Instant {
 
 /// For what assertions claim.
 #[cfg(feature = "servers")]
-#[expect(clippy::disallowed_methods, reason = "the testkit's clock module")]
 pub(crate) fn unix_seconds() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+    wall_clock().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
+}
+
+/// So many seconds from now, or before now, as HTTP writes it (RFC 9110 section 5.6.7).
+#[cfg(feature = "servers")]
+pub fn http_date(seconds: i64) -> String {
+    let distance = Duration::from_secs(seconds.unsigned_abs());
+    let now = wall_clock();
+    let time = if seconds < 0 { now.checked_sub(distance) } else { now.checked_add(distance) };
+    httpdate::fmt_http_date(time.unwrap_or(UNIX_EPOCH))
+}
+
+#[cfg(feature = "servers")]
+#[expect(clippy::disallowed_methods, reason = "the testkit's clock module")]
+fn wall_clock() -> SystemTime {
+    SystemTime::now()
 }
 
 /// Measures from where it was started, for tests that say how long something may take.

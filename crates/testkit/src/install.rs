@@ -117,6 +117,17 @@ impl Install {
         self.start_with(command)
     }
 
+    /// Starts the daemon by a program that becomes it, such as a shell that sets limits first. The daemon and its arguments
+    /// follow those given here.
+    ///
+    /// # Panics
+    ///
+    /// With the daemon's log, if it exits or does not answer in time.
+    #[track_caller]
+    pub fn start_under(&self, wrapper: &[&str]) -> Daemon {
+        self.start_with(self.command_under(wrapper))
+    }
+
     /// Starts the daemon on a socket that is open already, passed to it as systemd does. The listener stays the
     /// caller's: what connects while no daemon runs is answered by the next.
     ///
@@ -147,6 +158,7 @@ impl Install {
         self.start_with(self.command_under(&wrapper))
     }
 
+    #[track_caller]
     fn start_with(&self, mut command: Command) -> Daemon {
         let number = self.daemons.fetch_add(1, Ordering::Relaxed);
         let log = self.path().join(format!("daemon-{number}.log"));

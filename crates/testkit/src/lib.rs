@@ -1,6 +1,7 @@
 //! What the tests of tokenbroker run against. Nothing here is part of the product.
 //!
 //! - [`AuthServer`]: an authorization server with a protected resource, in process, with faults on demand.
+//! - [`HostileServer`]: a server on raw sockets that misbehaves by scripts.
 //! - [`OidcProvider`]: the npm package `oidc-provider` as a real peer, with strict rules for assertions.
 //! - [`Keyring`]: a real gnome-keyring on a session bus of its own.
 //! - [`Install`]: a directory with a configuration, a daemon that runs on it, and the command line.
@@ -28,6 +29,8 @@ mod clock;
 #[cfg(feature = "servers")]
 pub mod configuration;
 #[cfg(feature = "servers")]
+pub mod hostile;
+#[cfg(feature = "servers")]
 pub mod install;
 #[cfg(feature = "servers")]
 mod jwk;
@@ -53,6 +56,8 @@ pub use self::{
     auth_server::{Asked, AuthServer, Counts, Discovery, Fault},
     binaries::binary,
     client::Client,
+    clock::http_date,
+    hostile::HostileServer,
     install::{Daemon, Install, Output, Run},
     keyring::Keyring,
     oidc_provider::OidcProvider,

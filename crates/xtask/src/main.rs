@@ -35,7 +35,7 @@ enum Command {
     Demo,
     /// Simulates days in the life of tokens, and checks after every step what must hold
     Simulate(simulate::Simulation),
-    /// Measures a warm get against a raw exchange of the same sizes
+    /// Measures a warm get against a raw exchange of the same sizes, and while an issuer hangs
     Bench,
     /// Asks the RustSec database about every dependency; needs the network
     Advisories,

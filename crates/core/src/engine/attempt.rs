@@ -177,7 +177,7 @@ impl Engine {
                     AssertionAudience::TokenEndpoint => endpoint.as_str(),
                     AssertionAudience::Other(audience) => audience,
                 };
-                let clock = self.server_clock(&client.issuer.name);
+                let clock_offset = self.assertion_offset(now, client);
                 let assertion = Assertion::new(&AssertionParts {
                     client_id: &client.client_id,
                     audience,
@@ -185,7 +185,7 @@ impl Engine {
                     kid: Some(&kid),
                     typ: &client.issuer.assertion_typ,
                     jti: self.random.random(),
-                    issued_at: clock.unix(now),
+                    issued_at: now.unix.saturating_add_signed(clock_offset),
                 });
                 let input = Secret::from(assertion.signing_input().as_bytes());
                 let operation = self.next_operation(Operation::Token(handle));
@@ -197,7 +197,6 @@ impl Engine {
                     input,
                 });
                 if let Some(token) = self.tokens.get_mut(&handle) {
-                    let clock_offset = clock.offset(now);
                     token.stage = Stage::Signing { assertion, endpoint, version, clock_offset };
                 }
                 return;
@@ -281,7 +280,10 @@ impl Engine {
             }
             Err(failure) => failure,
         };
-        let offset = self.server_clock(&client.issuer.name).offset(now);
+        if failure.is_of_credential() {
+            self.doubt_assertion_clock(now, &client, clock_offset);
+        }
+        let offset = self.assertion_offset(now, &client);
         let told_the_time = clock_offset.is_some_and(|used| are_apart(used, offset));
         if failure.is_of_credential() && is_first_refusal && told_the_time {
             return self.try_with_its_time(now, handle, failure);
@@ -289,7 +291,24 @@ impl Engine {
         self.fail(now, handle, failure);
     }
 
-    /// A refusal told the server's time, and an assertion dated by it may be taken: it is tried at once. The refusal
+    /// By how many seconds a client's assertions are dated ahead of our wall clock.
+    fn assertion_offset(&self, now: Now, client: &config::Client) -> i64 {
+        let by_ours = self.clients.get(&client.name).is_some_and(|state| state.dates_by_our_clock);
+        if by_ours { 0 } else { self.server_clock(&client.issuer.name).offset(now) }
+    }
+
+    /// An assertion was refused: where the server's clock differs from ours, the next is dated by the other one. The
+    /// `Date` of a gateway need not be the time of the server that checks.
+    fn doubt_assertion_clock(&mut self, now: Now, client: &config::Client, used: Option<i64>) {
+        let Some(used) = used.filter(|_| self.server_clock(&client.issuer.name).offset(now) != 0) else {
+            return;
+        };
+        if let Some(state) = self.clients.get_mut(&client.name) {
+            state.dates_by_our_clock = used != 0;
+        }
+    }
+
+    /// An assertion was refused that another clock would have dated otherwise: that is tried at once. The refusal
     /// counts all the same.
     fn try_with_its_time(&mut self, now: Now, handle: u64, failure: Failure) {
         self.leave_gate(now, handle);
@@ -302,6 +321,7 @@ impl Engine {
         client.refusals.try_at_once(now.boot);
         self.effects.push_back(Effect::Note(Note::Failed {
             client: token.client.clone(),
+            narrowing: token.narrowing.clone(),
             failure,
             next_try_in: Duration::ZERO,
             still_served: token.servable(now.boot).is_some(),

@@ -29,6 +29,8 @@ pub(super) struct ClientState {
     /// The version of the last credential that got a token: a refusal of it may be the server's bad day.
     pub(super) accepted: Option<String>,
     pub(super) refusals: Refusals,
+    /// An assertion dated by the server's clock was refused: the next is dated by ours.
+    pub(super) dates_by_our_clock: bool,
     /// Since the start, whatever the token key was; failed ones included.
     pub(super) token_requests: u64,
     pub(super) outcomes: Outcomes,
@@ -89,6 +91,7 @@ impl Engine {
             credential: None,
             accepted: None,
             refusals: Refusals::default(),
+            dates_by_our_clock: false,
             token_requests: 0,
             outcomes: Outcomes::default(),
             slot: Arc::new(Slot::new(Arc::clone(&cell))),

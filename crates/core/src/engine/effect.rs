@@ -8,6 +8,7 @@ use tokenbroker_secret::Secret;
 
 use super::{Failure, OperationId, WaiterId};
 use crate::config::{self, ClientName};
+use crate::narrowing::Narrowing;
 use crate::slots::Published;
 use crate::time::Moment;
 
@@ -106,6 +107,8 @@ pub enum Note {
     Issued {
         /// Whose.
         client: ClientName,
+        /// Of which of its token keys.
+        narrowing: Narrowing,
         /// Which.
         generation: u64,
         /// How long it lives.
@@ -119,6 +122,8 @@ pub enum Note {
     Failed {
         /// Whose.
         client: ClientName,
+        /// Of which of its token keys.
+        narrowing: Narrowing,
         /// How.
         failure: Failure,
         /// When it is tried again, from now.
@@ -147,6 +152,8 @@ pub enum Note {
     Rejected {
         /// Whose.
         client: ClientName,
+        /// Of which of its token keys.
+        narrowing: Narrowing,
         /// Which.
         generation: u64,
         /// When a new one is asked for, from now.
@@ -156,6 +163,8 @@ pub enum Note {
     Reissued {
         /// Whose.
         client: ClientName,
+        /// Of which of its token keys.
+        narrowing: Narrowing,
         /// How long it still lives.
         expires_in: Duration,
         /// When it is asked again, from now.

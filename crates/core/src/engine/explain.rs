@@ -9,6 +9,9 @@ use super::token::TokenState;
 use super::{ClientStatus, Engine, Outcomes};
 use crate::time::{Moment, Now};
 
+/// How many of the narrower token keys that have a failure are listed.
+const MOST_NARROWED: usize = 8;
+
 impl Engine {
     /// What happened to a client, what happens next and when, a sentence or two in each line; `None` if it is not
     /// configured. Of the key store it says what is for administrators.
@@ -17,6 +20,7 @@ impl Engine {
         let token = self.tokens.get(&state.configured)?;
         let status = self.status(client, now)?;
         let mut lines = vec![holds(token, now.boot)];
+        lines.extend(was_refused(token, now.boot));
         lines.extend(self.went_wrong(token, now.boot));
         lines.push(self.happens_next(token, now.boot));
         if status.waiting > 0 {
@@ -37,11 +41,18 @@ impl Engine {
             let keys = count(status.narrowed as u64, "narrower token", "narrower tokens");
             lines.push(format!("Callers asked for {keys} lately; each is kept warm while it is used."));
         }
+        let narrowed = state.narrowed.values().filter_map(|handle| self.tokens.get(handle));
+        lines.extend(narrowed.filter_map(|token| without_a_token(token, now.boot)).take(MOST_NARROWED));
         if let Some(offset) = status.clock_offset {
             let direction = if offset > 0 { "ahead of" } else { "behind" };
             let apart = words(Duration::from_secs(offset.unsigned_abs()));
+            let whose = if state.dates_by_our_clock {
+                "this host's: one dated by the server's was refused"
+            } else {
+                "the server's"
+            };
             lines.push(format!(
-                "The server's clock is {apart} {direction} this host's; assertions are dated by the server's."
+                "The server's clock is {apart} {direction} this host's; assertions are dated by {whose}."
             ));
         }
         lines.push(metering(&status));
@@ -109,10 +120,30 @@ impl Engine {
     }
 }
 
+/// A caller's word of it is the reason for what happens next.
+fn was_refused(token: &TokenState, now: Moment) -> Option<String> {
+    token.servable(now).filter(|held| token.rejections.is_about(held.generation)).map(|_| {
+        "A caller said that a resource refused this token before its time, which is why another one is asked for; \
+         until then it is served."
+            .into()
+    })
+}
+
+/// Of a narrower token key that has a failure and nothing to serve. Without the failure's words: they may be the key
+/// store's, and one client can have many.
+fn without_a_token(token: &TokenState, now: Moment) -> Option<String> {
+    let failure = token.pressing_failure(now).filter(|_| token.servable(now).is_none())?;
+    let next = token.due.map(|due| format!("; it is tried again {}", when(now, due))).unwrap_or_default();
+    Some(format!("There is no token for {} ({}){next}.", token.narrowing, failure.code))
+}
+
 fn holds(token: &TokenState, now: Moment) -> String {
     let Some(held) = token.servable(now) else {
         return match token.generation {
             0 => "It has no token yet.".into(),
+            generation if token.held.is_none() => {
+                format!("Its last token, generation {generation}, went with its credential.")
+            }
             generation => format!("Its last token, generation {generation}, has expired."),
         };
     };
@@ -146,8 +177,9 @@ fn why_then(failure: &Failure) -> &'static str {
 fn metering(status: &ClientStatus) -> String {
     let Outcomes { issued, transient, credential, request } = status.outcomes;
     let mut line = format!(
-        "Since the start: {}, of which {issued} got a token",
-        count(status.token_requests, "token request", "token requests")
+        "Since the start: {}, of which {} got a token",
+        count(status.token_requests, "token request", "token requests"),
+        grouped(issued)
     );
     let failures = [
         (transient, "failed for the moment"),
@@ -155,10 +187,17 @@ fn metering(status: &ClientStatus) -> String {
         (request, "were refused"),
     ];
     for (number, words) in failures.into_iter().filter(|(number, _)| *number > 0) {
-        let _never_fails = write!(line, ", {number} {words}");
+        let _never_fails = write!(line, ", {} {words}", grouped(number));
     }
     let gets = count(status.gets, "token given to a caller", "tokens given to callers");
-    let _never_fails = write!(line, "; {gets}, {} of them at once.", status.gets_from_cache);
+    let _never_fails = match status.gets_from_cache {
+        _ if status.gets == 0 => write!(line, "; no token was given to a caller yet."),
+        0 => write!(line, "; {gets}, none of them from the cache."),
+        cached => {
+            let avoided = count(cached, "token request", "token requests");
+            write!(line, "; {gets}, {} of them from the cache: {avoided} avoided.", grouped(cached))
+        }
+    };
     line
 }
 
@@ -167,7 +206,20 @@ fn when(now: Moment, then: Moment) -> String {
 }
 
 fn count(number: u64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
+    format!("{} {}", grouped(number), if number == 1 { one } else { many })
+}
+
+/// A number with a comma before each three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// A duration as people say it: its two largest units.
@@ -187,6 +239,13 @@ fn words(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_are_grouped_by_threes() {
+        let said = [0, 999, 1_000, 30_412, 1_234_567].map(grouped);
+        assert_eq!(said, ["0", "999", "1,000", "30,412", "1,234,567"]);
+        assert_eq!(grouped(u64::MAX), "18,446,744,073,709,551,615");
+    }
 
     #[test]
     fn durations_are_said_in_their_two_largest_units() {

@@ -213,6 +213,14 @@ fn hint_for(error: &TokenError, client: &config::Client) -> Option<String> {
         }
         ErrorCode::ServerError | ErrorCode::TemporarilyUnavailable => return None,
     };
+    let hint = match &error.kind {
+        TokenErrorKind::Refused { .. } => {
+            format!(
+                "{hint}; if nothing is wrong with it, ask who runs the gateway in front of the authorization server"
+            )
+        }
+        _ => hint,
+    };
     Some(with_environment_hint(hint, client))
 }
 

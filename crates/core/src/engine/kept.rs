@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokenbroker_oauth::AccessToken;
 
 use super::timers::Due;
-use super::token::{renewal_interval, serve_until};
+use super::token::{held_until, renewal_interval, serve_until};
 use super::{Effect, Engine, Note};
 use crate::config::{self, AuthMethod, ClientName, EndpointSource};
 use crate::narrowing::Narrowing;
@@ -167,6 +167,7 @@ impl Engine {
         });
         let age = kept.lifetime.saturating_sub(now.boot.until(kept.expires));
         token.got_with = Some(version.clone());
+        token.expires_by_wall_clock = (!kept.same_boot).then(|| wall_clock(now));
         token.attempted_at = now.boot;
         token.held = Some(Arc::clone(&published));
         token.cell.publish(Some(published));
@@ -175,6 +176,22 @@ impl Engine {
         self.clients.get_mut(&kept.client)?.accepted = Some(version);
         self.answer_waiters(now, handle);
         Some(())
+    }
+
+    /// Somebody set the wall clock. Lifetimes don't depend on it, but for tokens of another boot: those whose expiry was
+    /// read off a clock that was behind end earlier than it said.
+    pub(super) fn wall_clock_set(&mut self, now: Now) {
+        self.effects.push_back(Effect::Note(Note::WallClockSet));
+        for token in self.tokens.values_mut() {
+            let (Some(before), Some(held)) = (&mut token.expires_by_wall_clock, &mut token.held) else {
+                continue;
+            };
+            let forward = wall_clock(now) - std::mem::replace(before, wall_clock(now));
+            let forward = Duration::from_secs(u64::try_from(forward).unwrap_or(0));
+            let left = now.boot.until(held.expires).saturating_sub(forward);
+            held_until(held, &token.cell, now.boot.after(left));
+        }
+        self.keep_soon(now);
     }
 
     /// The tokens changed, and are written down when that was not done a moment ago.
@@ -201,6 +218,12 @@ impl Engine {
         }
         self.effects.push_back(Effect::KeepTokens);
     }
+}
+
+/// By how many seconds the wall clock is ahead of the time since boot.
+fn wall_clock(now: Now) -> i64 {
+    let boot = now.boot.since(Moment::BOOT).as_secs();
+    i64::try_from(now.unix).unwrap_or(i64::MAX) - i64::try_from(boot).unwrap_or(i64::MAX)
 }
 
 /// All that makes a token what it is, besides the credential; the same words in every version of the broker.

@@ -182,12 +182,6 @@ impl Engine {
         self.operations.insert(id, operation);
         id
     }
-
-    /// What is meant by the assertions' and the files' times moved; lifetimes did not.
-    fn wall_clock_set(&mut self, now: Now) {
-        self.effects.push_back(Effect::Note(Note::WallClockSet));
-        self.keep_soon(now);
-    }
 }
 
 #[cfg(test)]

@@ -84,18 +84,15 @@ impl Engine {
     }
 
     /// Drops the one used least lately if there are too many. One that callers wait for stays, and so does one that the
-    /// server refused, while that may not be asked again: forgetting it would be a way to ask all the same.
+    /// server refused or issued again, while that may not be asked again: forgetting it would be a way to ask all the same.
     fn make_room(&mut self, now: Now, client: &ClientName) -> Result<(), Refusal> {
         let Some(state) = self.clients.get(client) else { return Ok(()) };
         if state.narrowed.len() < MAX_NARROWED {
             return Ok(());
         }
         let tokens = state.narrowed.values().filter_map(|handle| Some((*handle, self.tokens.get(handle)?)));
-        let can_go = |token: &TokenState| {
-            token.waiters.is_empty()
-                && token.is_idle()
-                && (token.last_failure.is_none() || token.not_before <= now.boot)
-        };
+        let can_go =
+            |token: &TokenState| token.waiters.is_empty() && token.is_idle() && token.not_before <= now.boot;
         let least_used =
             tokens.filter(|(_, token)| can_go(token)).min_by_key(|(_, token)| token.cell.last_used());
         match least_used {

@@ -27,6 +27,11 @@ pub(super) struct Rejections {
 }
 
 impl Rejections {
+    /// Whether a caller said that this generation is refused.
+    pub(super) fn is_about(&self, generation: u64) -> bool {
+        self.generation == generation
+    }
+
     /// A new token replaces the one of this generation. If nobody had refused that, the bad days are over.
     pub(super) fn replaced(&mut self, generation: u64) {
         if self.generation < generation {
@@ -87,6 +92,7 @@ impl Engine {
         let due = token.due.map_or(at, |due| due.min(at));
         self.effects.push_back(Effect::Note(Note::Rejected {
             client: token.client.clone(),
+            narrowing: token.narrowing.clone(),
             generation,
             next_try_in: now.boot.until(due),
         }));

@@ -57,6 +57,8 @@ pub(super) struct TokenState {
     pub(super) held: Option<Arc<Published>>,
     /// The version of the credential that got it.
     pub(super) got_with: Option<String>,
+    /// Its expiry was read off a wall clock that was this many seconds ahead of the time since boot.
+    pub(super) expires_by_wall_clock: Option<i64>,
     pub(super) generation: u64,
     pub(super) last_failure: Option<Failure>,
     pub(super) retry: Retry,
@@ -80,6 +82,7 @@ impl TokenState {
             dormant: false,
             held: None,
             got_with: None,
+            expires_by_wall_clock: None,
             generation: 0,
             last_failure: None,
             retry: Retry::default(),
@@ -182,11 +185,13 @@ impl Engine {
         });
         token.held = Some(Arc::clone(&published));
         token.got_with = Some(issued.version);
+        token.expires_by_wall_clock = None;
         token.last_failure = None;
         token.retry = Retry::default();
         token.cell.publish(Some(published));
         self.effects.push_back(Effect::Note(Note::Issued {
             client: token.client.clone(),
+            narrowing: token.narrowing.clone(),
             generation: token.generation,
             lifetime,
             assumed: issued.lifetime.is_none(),
@@ -204,17 +209,7 @@ impl Engine {
     fn reissued(&mut self, now: Now, handle: u64, expires: Moment) {
         let Some(token) = self.tokens.get_mut(&handle) else { return };
         let Some(held) = &mut token.held else { return };
-        if expires < held.expires {
-            let published = Arc::new(Published {
-                access_token: held.access_token.clone(),
-                scope: held.scope.clone(),
-                serve_until: serve_until(expires, held.lifetime),
-                expires,
-                ..**held
-            });
-            token.cell.publish(Some(Arc::clone(&published)));
-            *held = published;
-        }
+        held_until(held, &token.cell, expires);
         let expires_in = now.boot.until(held.expires);
         let next_try_in = (expires_in / 2).max(SHORTEST_REPETITION);
         token.last_failure = None;
@@ -223,12 +218,14 @@ impl Engine {
         token.not_before = now.boot.after(next_try_in);
         self.effects.push_back(Effect::Note(Note::Reissued {
             client: token.client.clone(),
+            narrowing: token.narrowing.clone(),
             expires_in,
             next_try_in,
         }));
         let due = token.not_before;
         self.set_due(handle, Some(due));
         self.answer_waiters(now, handle);
+        self.keep_soon(now);
     }
 
     /// An attempt failed: when the next one is due depends on what kind of failure it was.
@@ -259,6 +256,7 @@ impl Engine {
         token.not_before = now.boot.after(wait);
         self.effects.push_back(Effect::Note(Note::Failed {
             client: token.client.clone(),
+            narrowing: token.narrowing.clone(),
             failure,
             next_try_in: wait,
             still_served: token.servable(now.boot).is_some(),
@@ -328,6 +326,21 @@ impl TokenState {
         self.last_failure = None;
         self.not_before = Moment::BOOT;
     }
+}
+
+/// Has a token that is held end at this time, unless it ends before.
+pub(super) fn held_until(held: &mut Arc<Published>, cell: &Cell, expires: Moment) {
+    if held.expires <= expires {
+        return;
+    }
+    *held = Arc::new(Published {
+        access_token: held.access_token.clone(),
+        scope: held.scope.clone(),
+        serve_until: serve_until(expires, held.lifetime),
+        expires,
+        ..**held
+    });
+    cell.publish(Some(Arc::clone(held)));
 }
 
 /// Until when a token is given to callers.

@@ -193,6 +193,7 @@ impl Engine {
     pub(super) fn refusal(&self, handle: u64, now: Now) -> Refusal {
         let Some(token) = self.tokens.get(&handle) else { return Refusal::unknown_client() };
         let (failure, next_try) = self.obstacle(token);
+        let under_way = failure.filter(|_| !token.is_idle()).map(|_| now.boot);
         let client = &token.client;
         let message = match failure {
             Some(failure) => failure.message.clone(),
@@ -208,7 +209,7 @@ impl Engine {
             reason: if token.is_blocked(now.boot) { Reason::Blocked } else { Reason::NoToken },
             message,
             hint: failure.and_then(|failure| failure.hint.clone()),
-            next_try,
+            next_try: next_try.or(under_way),
             of_key_store: failure.is_some_and(Failure::is_of_key_store),
         }
     }

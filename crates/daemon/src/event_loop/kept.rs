@@ -25,7 +25,7 @@ const LAST_WRITE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(super) struct Keeping {
     file: TokenFile,
-    /// Asked of the key store once. There is no other copy in memory that would be worth hiding: the tokens are here, too.
+    /// Asked of the key store once; the tokens themselves are in the same memory.
     key: Option<SealingKey>,
     /// Whether this daemon read it or wrote to it.
     known: bool,
@@ -36,7 +36,7 @@ pub(super) struct Keeping {
     failing: bool,
 }
 
-/// What came of reading or writing, and the key it took.
+/// What came of reading, and the key it took.
 #[derive(Debug)]
 pub(super) struct Loaded {
     key: Option<SealingKey>,
@@ -79,6 +79,18 @@ impl Keeping {
     pub(super) fn new(file: TokenFile) -> Self {
         Self { file, key: None, known: false, writing: false, again: false, failing: false }
     }
+
+    /// Whether a write is to begin now. Otherwise it comes after the one under way.
+    fn begin(&mut self) -> bool {
+        self.again = self.writing;
+        !std::mem::replace(&mut self.writing, true)
+    }
+
+    /// The write under way has ended. Whether another is to begin.
+    fn end(&mut self) -> bool {
+        self.writing = false;
+        std::mem::take(&mut self.again)
+    }
 }
 
 impl<H: Http> EventLoop<H> {
@@ -112,11 +124,9 @@ impl<H: Http> EventLoop<H> {
 
     /// Writes the tokens as they are now, or removes the file if there are none.
     pub(super) fn keep_tokens(&mut self) {
-        if self.keeping.writing {
-            self.keeping.again = true;
+        if !self.keeping.begin() {
             return;
         }
-        self.keeping.writing = true;
         let tokens = self.engine.tokens_to_keep(clock::now());
         let Keeping { file, key, .. } = &self.keeping;
         let (shared, file, key) = (Arc::clone(&self.shared), file.clone(), key.clone());
@@ -149,8 +159,7 @@ impl<H: Http> EventLoop<H> {
         keeping.key = key;
         keeping.failing = left_out.is_err();
         keeping.known |= left_out.is_ok();
-        keeping.writing = false;
-        if std::mem::take(&mut keeping.again) {
+        if keeping.end() {
             self.keep_tokens();
         }
     }
@@ -230,5 +239,28 @@ async fn remove(shared: &Shared, file: TokenFile) -> Written {
 async fn remove_key(shared: &Shared) {
     if let Err(error) = shared.key_store.call(key_store::QUICK, |store| store.remove_sealing_key()).await {
         tracing::warn!("the key that tokens were encrypted with stays in the key store: {error}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn one_write_is_under_way_and_whatever_changes_meanwhile_is_one_more() {
+        let mut keeping = Keeping::new(TokenFile::new(Path::new("/nonexistent")));
+        assert!(keeping.begin());
+        assert!(!keeping.end(), "nothing changed meanwhile");
+
+        assert!(keeping.begin());
+        for _ in 0..3 {
+            assert!(!keeping.begin());
+        }
+        assert!(keeping.end());
+        assert!(keeping.begin());
+        assert!(!keeping.end());
+        assert!(keeping.begin());
     }
 }

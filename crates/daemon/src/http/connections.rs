@@ -36,10 +36,14 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Connections {
     issuer: Arc<Issuer>,
+    make: Make,
     held: Mutex<Held>,
     /// A request failed, and the connections may be why.
     suspect: AtomicBool,
 }
+
+/// Makes a client; `before` are the certificates that the CA file had.
+type Make = fn(issuer: &Issuer, before: Option<Vec<Certificate>>) -> Result<Made, TransportFailure>;
 
 #[derive(Debug, Default)]
 struct Held {
@@ -72,7 +76,7 @@ struct Made {
 impl Connections {
     /// Makes no connection yet, nor reads anything.
     pub(super) fn new(issuer: Arc<Issuer>) -> Self {
-        Self { issuer, held: Mutex::default(), suspect: AtomicBool::new(false) }
+        Self { issuer, make, held: Mutex::default(), suspect: AtomicBool::new(false) }
     }
 
     /// Whose they are.
@@ -124,7 +128,7 @@ impl Connections {
 
     /// Off the event loop: it reads files, and sets up TLS for many milliseconds.
     fn make(&self, before: Option<&Current>) -> JoinHandle<Result<Made, TransportFailure>> {
-        let issuer = Arc::clone(&self.issuer);
+        let (issuer, make) = (Arc::clone(&self.issuer), self.make);
         let before = before.and_then(|current| current.certificates.clone());
         tokio::task::spawn_blocking(move || make(&issuer, before))
     }
@@ -184,15 +188,7 @@ fn make(issuer: &Issuer, before: Option<Vec<Certificate>>) -> Result<Made, Trans
             }
         }
     };
-    let mut builder = ClientBuilder::new()
-        .redirect(Policy::none())
-        .referer(false)
-        .dns_resolver(Resolver::new(issuer))
-        // Some of the time is left for an answer. Several addresses share it, so that each has its turn.
-        .connect_timeout(issuer.timeout * 3 / 4)
-        .pool_idle_timeout(LONGEST_IDLE)
-        .user_agent(concat!("tokenbroker/", env!("CARGO_PKG_VERSION")))
-        .no_proxy();
+    let mut builder = builder(issuer, Resolver::new(issuer));
     let mut called = None;
     if let Some(via) = via {
         builder = builder.proxy(via.proxy);
@@ -213,10 +209,128 @@ fn make(issuer: &Issuer, before: Option<Vec<Certificate>>) -> Result<Made, Trans
     Ok(Made { client, proxy: called, certificates, complaint })
 }
 
+fn builder(issuer: &Issuer, resolver: Resolver) -> ClientBuilder {
+    ClientBuilder::new()
+        .redirect(Policy::none())
+        .referer(false)
+        .no_proxy()
+        .dns_resolver(resolver)
+        // Some of the time is left for an answer. The addresses of a name share it, so that each has its turn.
+        .connect_timeout(issuer.timeout * 3 / 4)
+        .pool_idle_timeout(LONGEST_IDLE)
+        .user_agent(concat!("tokenbroker/", env!("CARGO_PKG_VERSION")))
+}
+
 fn is_plain_http(issuer: &Issuer) -> bool {
     let url = match &issuer.endpoint {
         EndpointSource::Discover(identifier) => identifier.as_str(),
         EndpointSource::Named { endpoint, .. } => endpoint.as_str(),
     };
     url.starts_with("http:")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{SocketAddr, TcpListener, TcpStream};
+    use std::thread;
+
+    use reqwest::dns::Name;
+
+    use super::super::resolver::LookUp;
+    use super::super::tests::{Server, issuer};
+    use super::*;
+
+    fn at(seconds: u64) -> Moment {
+        Moment::BOOT.after(Duration::from_secs(seconds))
+    }
+
+    fn connections(make: Make) -> Connections {
+        Connections { make, ..Connections::new(Arc::new(issuer(""))) }
+    }
+
+    async fn since(connections: &Connections) -> Option<Moment> {
+        connections.held.lock().await.current.as_ref().map(|current| current.since)
+    }
+
+    #[tokio::test]
+    async fn s43_a_file_system_that_hangs_delays_one_request_and_stops_none() {
+        let connections = connections(|issuer, before| {
+            std::thread::sleep(PATIENCE * 3 / 2);
+            make(issuer, before)
+        });
+        connections.client(at(0)).await.unwrap();
+        connections.client(at(300)).await.unwrap();
+        assert_eq!(since(&connections).await, Some(at(0)), "it was not waited for to the end");
+        let complaint = connections.held.lock().await.complaint.clone();
+        assert_eq!(complaint.as_deref(), Some("its CA certificates can't be read in time"));
+
+        let at_once = Duration::from_millis(200);
+        tokio::time::timeout(at_once, connections.client(at(301))).await.unwrap().unwrap();
+        assert_eq!(since(&connections).await, Some(at(0)));
+
+        while since(&connections).await == Some(at(0)) {
+            tokio::time::timeout(at_once, connections.client(at(302))).await.unwrap().unwrap();
+        }
+        assert_eq!(since(&connections).await, Some(at(302)));
+        assert_eq!(connections.held.lock().await.complaint, None);
+    }
+
+    #[tokio::test]
+    async fn s43_a_client_that_can_not_be_made_anew_is_used_further() {
+        static IS_BROKEN: AtomicBool = AtomicBool::new(true);
+        let connections = connections(|issuer, before| match IS_BROKEN.load(Ordering::Relaxed) {
+            true => Err(failure::tls("no CA certificates".into())),
+            false => make(issuer, before),
+        });
+        assert!(connections.client(at(0)).await.is_err(), "there is none to be used further");
+        IS_BROKEN.store(false, Ordering::Relaxed);
+        connections.client(at(0)).await.unwrap();
+
+        IS_BROKEN.store(true, Ordering::Relaxed);
+        connections.client(at(300)).await.unwrap();
+        assert_eq!(since(&connections).await, Some(at(300)), "nor is it tried again all the time");
+        let complaint = connections.held.lock().await.complaint.clone();
+        assert_eq!(complaint.as_deref(), Some("no CA certificates"));
+
+        IS_BROKEN.store(false, Ordering::Relaxed);
+        connections.client(at(600)).await.unwrap();
+        assert_eq!(connections.held.lock().await.complaint, None);
+    }
+
+    #[tokio::test]
+    async fn s43_a_request_that_took_too_long_makes_the_connections_suspect() {
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let server = Server::at(silent.local_addr().unwrap());
+        let connections = Connections::new(server.issuer("timeout = \"200ms\""));
+        super::super::exchange(&connections, server.request(), at(0)).await.unwrap_err();
+        connections.client(at(1)).await.unwrap();
+        assert_eq!(since(&connections).await, Some(at(1)));
+    }
+
+    /// The kernel drops what would make the queue of a listener longer.
+    #[tokio::test]
+    async fn s43_an_address_that_takes_no_connection_does_not_stand_in_the_way_of_the_next_one() {
+        let server = Server::start();
+        let dead = SocketAddr::new([127, 0, 0, 2].into(), server.address.port());
+        let listener = TcpListener::bind(dead).unwrap();
+        rustix::net::listen(&listener, 0).unwrap();
+        for _ in 0..8 {
+            thread::spawn(move || {
+                TcpStream::connect_timeout(&dead, Duration::from_secs(5)).map(|_| thread::park())
+            });
+        }
+        while TcpStream::connect_timeout(&dead, Duration::from_millis(100)).is_ok() {}
+
+        let look_up: fn(Name) -> LookUp = |_| {
+            let addresses =
+                [[127, 0, 0, 2], [127, 0, 0, 1]].map(|address| SocketAddr::new(address.into(), 0));
+            Box::pin(async move { Ok(addresses.to_vec()) })
+        };
+        let issuer = server.issuer("timeout = \"2s\"");
+        let client =
+            builder(&issuer, Resolver::looking_up(look_up, &issuer)).tls_certs_only([]).build().unwrap();
+        let url = format!("http://as.example:{}/token", dead.port());
+        let response = tokio::time::timeout(issuer.timeout, client.post(url).send()).await.unwrap();
+        assert_eq!(response.unwrap().status(), 200);
+    }
 }

@@ -37,6 +37,15 @@ impl Fault {
     }
 }
 
+/// Not even the timeout was kept: some server keeps the thread busy.
+pub(super) fn stalled() -> TransportFailure {
+    let message =
+        "the answer was not read in time: an authorization server keeps the broker's HTTP busy".to_owned();
+    let hint =
+        "look for an issuer that answers with an endless row of interim responses (HTTP 1xx)".to_owned();
+    TransportFailure { kind: TransportKind::Timeout, message, hint: Some(hint) }
+}
+
 /// Who was to answer what fails.
 pub(super) struct Exchange<'a> {
     pub(super) issuer: &'a Issuer,
@@ -185,6 +194,13 @@ fn words_for(problem: &rustls::Error) -> String {
         rustls::Error::InvalidCertificate(
             CertificateError::UnknownIssuer | CertificateError::BadSignature,
         ) => "its certificate is not from a CA that is trusted here".into(),
+        // Its type is of a library below. OpenSSL makes self-signed certificates so.
+        rustls::Error::InvalidCertificate(CertificateError::Other(other))
+            if other.to_string().contains("CaUsedAsEndEntity") =>
+        {
+            "its certificate is that of a CA, as self-signed ones often are; a server needs one of its own"
+                .into()
+        }
         other => other.to_string(),
     }
 }

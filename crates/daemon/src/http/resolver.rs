@@ -34,11 +34,15 @@ pub(super) struct Resolver {
 }
 
 /// Beside the event loop: the host's resolver blocks.
-type LookUp = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
+pub(super) type LookUp = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
 impl Resolver {
     pub(super) fn new(issuer: &Issuer) -> Self {
-        Self { look_up: of_host, allow_link_local: issuer.allow_link_local }
+        Self::looking_up(of_host, issuer)
+    }
+
+    pub(super) fn looking_up(look_up: fn(Name) -> LookUp, issuer: &Issuer) -> Self {
+        Self { look_up, allow_link_local: issuer.allow_link_local }
     }
 }
 
@@ -157,7 +161,7 @@ mod tests {
         let client = Client::builder()
             .no_proxy()
             .tls_certs_only([])
-            .dns_resolver(Resolver { look_up, allow_link_local: false })
+            .dns_resolver(Resolver::looking_up(look_up, &issuer("")))
             .build()
             .unwrap();
         let error = client.post("http://as.example/token").send().await.unwrap_err();

@@ -25,23 +25,36 @@ fn named(endpoint: &str, keys: &str) -> Issuer {
 }
 
 /// Answers every request with 200, on connections that it keeps.
-struct Server {
-    address: SocketAddr,
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
+    /// All that were ever made.
     connections: Arc<AtomicUsize>,
+    /// Those that are not closed yet.
+    open: Arc<AtomicUsize>,
 }
 
 impl Server {
-    fn start() -> Self {
+    pub(super) fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let server = Self { address: listener.local_addr().unwrap(), connections: Arc::default() };
-        let connections = Arc::clone(&server.connections);
+        let server = Self::at(listener.local_addr().unwrap());
+        let (connections, open) = (Arc::clone(&server.connections), Arc::clone(&server.open));
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 connections.fetch_add(1, Ordering::Relaxed);
-                thread::spawn(move || answer(stream));
+                open.fetch_add(1, Ordering::Relaxed);
+                let open = Arc::clone(&open);
+                thread::spawn(move || {
+                    answer(stream);
+                    open.fetch_sub(1, Ordering::Relaxed);
+                });
             }
         });
         server
+    }
+
+    /// Somebody else listens there.
+    pub(super) fn at(address: SocketAddr) -> Self {
+        Self { address, connections: Arc::default(), open: Arc::default() }
     }
 
     fn connections(&self) -> usize {
@@ -52,12 +65,12 @@ impl Server {
         format!("http://{}/token", self.address)
     }
 
-    fn issuer(&self, keys: &str) -> Arc<Issuer> {
+    pub(super) fn issuer(&self, keys: &str) -> Arc<Issuer> {
         let endpoint = format!("token_endpoint = {:?}\nallow_plain_http = true", self.url());
         Arc::new(named(&endpoint, keys))
     }
 
-    fn request(&self) -> HttpRequest {
+    pub(super) fn request(&self) -> HttpRequest {
         let endpoint = Endpoint::parse(&self.url(), PlainHttp::LoopbackOnly).unwrap();
         let body = Some(Secret::from(b"grant_type=client_credentials".as_slice()));
         HttpRequest { method: Method::Post, url: endpoint, headers: Vec::new(), body }
@@ -101,6 +114,12 @@ async fn s43_a_connection_is_kept_for_minutes_and_no_longer() {
         exchange(&connections, server.request(), at(seconds)).await.unwrap();
         assert_eq!(server.connections(), expected, "after {seconds} s");
     }
+    let closed = async {
+        while server.open.load(Ordering::Relaxed) > 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), closed).await.expect("the old ones are closed");
 }
 
 #[tokio::test]
@@ -160,7 +179,7 @@ fn s44_what_is_configured_anew_gets_new_connections_and_nothing_else_does() {
         };
         ["one", "two"].into_iter().zip(keys).map(pair).collect::<BTreeMap<_, _>>()
     };
-    let mut http = Reqwest::default();
+    let mut http = Reqwest::start().unwrap();
     let held = |http: &Reqwest| ["one", "two"].map(|name| Arc::clone(&http.issuers[name]));
     http.configure(&configured(["", ""]));
     let [one, two] = held(&http);

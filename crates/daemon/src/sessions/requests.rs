@@ -366,3 +366,53 @@ fn shutting_down() -> Failure {
 pub(super) fn does_not_fit() -> Response {
     Response::Failed(failure(FailureCode::TokenTooLarge, "the reply is longer than the protocol carries"))
 }
+
+#[cfg(test)]
+mod tests {
+    use tokenbroker_protocol::{
+        CredentialKind, CredentialStatus, LastError, Outcomes, Reply, State, Status, Store, decode, encode,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_page_of_clients_that_all_have_much_to_tell_fits_a_frame() {
+        let client = Status {
+            client: "n".repeat(64),
+            issuer: "i".repeat(64),
+            state: State::Degraded,
+            renewing: true,
+            queued: true,
+            expires_in_ms: Some(u64::MAX),
+            renew_in_ms: Some(u64::MAX),
+            generation: u64::MAX,
+            token_requests: u64::MAX,
+            outcomes: Outcomes {
+                issued: u64::MAX,
+                transient: u64::MAX,
+                credential: u64::MAX,
+                request: u64::MAX,
+            },
+            gets: u64::MAX,
+            gets_from_cache: u64::MAX,
+            waiting: u64::MAX,
+            narrowed: u64::MAX,
+            last_error: Some(LastError {
+                code: "temporarily_unavailable".into(),
+                message: "m".repeat(400),
+                next_try_in_ms: Some(u64::MAX),
+            }),
+            credential: Some(CredentialStatus {
+                store: Store::EncryptedFile,
+                kind: CredentialKind::PrivateKey,
+                version: "v".repeat(16),
+            }),
+            clock_offset: Some(i64::MIN),
+            explanation: Vec::new(),
+        };
+        let page = StatusPage { clients: vec![client; PAGE], more: true, notes: vec!["o".repeat(1000); 4] };
+        let reply = Reply { id: u32::MAX, response: Response::Status(page) };
+        let framed = encode(&reply).unwrap();
+        assert_eq!(decode::<Reply>(&framed.expose()[4..]).unwrap(), reply);
+    }
+}

@@ -128,6 +128,22 @@ fn a_day_that_no_calendar_has_is_refused() {
 }
 
 #[test]
+fn a_leap_second_ends_any_day_and_nothing_but_a_day() {
+    let mut day = Day::FIRST;
+    while day.year < 2070 {
+        for text in day.write("23:59:60") {
+            assert_eq!(parse_http_date(&text), Some(day.next().number * 86_400), "{text}");
+        }
+        for text in ["00:00:60", "22:59:60", "23:58:60", "23:59:61", "23:60:60", "24:00:00"]
+            .map(|time| day.write(time))
+        {
+            assert_eq!(text.each_ref().map(|text| parse_http_date(text)), [None; 3], "{text:?}");
+        }
+        day = (0..97).fold(day, |day, _| day.next());
+    }
+}
+
+#[test]
 fn a_day_of_the_week_that_is_wrong_spoils_the_date() {
     for weekday in WEEKDAYS.iter().filter(|weekday| **weekday != "Sunday") {
         let short = &weekday[..3];

@@ -29,6 +29,16 @@ fn array(names: &[String]) -> Json {
     Json::Array(names.iter().map(|name| Json::text(name)).collect())
 }
 
+#[test]
+fn s39_the_letter_case_of_an_issuer_matters() {
+    for (at, letter) in ISSUER.char_indices().filter(|(_, letter)| letter.is_ascii_lowercase()) {
+        let mut other = ISSUER.to_owned();
+        other.replace_range(at..=at, &letter.to_ascii_uppercase().to_string());
+        let document = Json::Object(members(&other, "https://as.example/token")).write(&mut Style::default());
+        assert_eq!(read(200, document), Err(MetadataError::OtherIssuer), "{other}");
+    }
+}
+
 proptest! {
     #[test]
     fn what_a_good_server_publishes_is_read_in_any_order_and_spelling(

@@ -102,15 +102,6 @@ proptest! {
     }
 
     #[test]
-    fn s25_s37_a_reply_that_breaks_off_anywhere_is_refused(good in good_reply(), mut style in style()) {
-        let whole = good.write(&mut style);
-        for end in 0..whole.trim_end().len() {
-            let cut = read(&whole.as_bytes()[..end], &words(&[]));
-            prop_assert_eq!(cut, unreadable(Unreadable::NotAnObject), "{}", &whole);
-        }
-    }
-
-    #[test]
     fn s37_nesting_counts_up_to_127(depth in 1_usize..400, objects: bool) {
         let (open, close) = if objects { (r#"{"a":"#, "}") } else { ("[", "]") };
         let nested = format!("{}0{}", open.repeat(depth), close.repeat(depth));
@@ -217,6 +208,20 @@ proptest! {
     }
 }
 
+proptest! {
+    // Each case reads a reply as often as it has bytes.
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn s25_s37_a_reply_that_breaks_off_anywhere_is_refused(good in good_reply(), mut style in style()) {
+        let whole = good.write(&mut style);
+        for end in 0..whole.trim_end().len() {
+            let cut = read(&whole.as_bytes()[..end], &words(&[]));
+            prop_assert_eq!(cut, unreadable(Unreadable::NotAnObject), "{}", &whole);
+        }
+    }
+}
+
 /// Every character of the first planes where trouble lives, at every place in a token.
 #[test]
 fn s36_one_character_outside_the_alphabet_spoils_a_token_wherever_it_stands() {
@@ -226,5 +231,17 @@ fn s36_one_character_outside_the_alphabet_spoils_a_token_wherever_it_stands() {
             let taken = read(reply(&token, "Bearer", &[]), &words(&[])).is_ok();
             assert_eq!(taken, TOKEN_ALPHABET.contains(character), "{token:?}");
         }
+    }
+}
+
+/// `scope-token = 1*( %x21 / %x23-5B / %x5D-7E )`
+#[test]
+fn s38_one_character_outside_the_grammar_spoils_a_scope() {
+    for character in ('\0'..='\u{17f}').filter(|character| *character != ' ') {
+        let granted = format!("a{character}b");
+        let allowed = matches!(character, '\x21' | '\x23'..='\x5B' | '\x5D'..='\x7E');
+        let expected = if allowed { Ok(words(&[&granted])) } else { Err(Malformed::Scope.into()) };
+        let outcome = read(reply("t", "Bearer", &[("scope", Json::text(&granted))]), &words(&[]));
+        assert_eq!(outcome.map(|token| token.scope), expected, "{granted:?}");
     }
 }

@@ -55,6 +55,11 @@ impl Drop for Running {
 
 /// What TLS connections to this certificate's server are accepted with.
 pub(super) fn acceptor(certificate: &ServerCertificate) -> TlsAcceptor {
+    TlsAcceptor::from(tls_config(certificate))
+}
+
+/// How a server with this certificate speaks TLS.
+pub(crate) fn tls_config(certificate: &ServerCertificate) -> Arc<ServerConfig> {
     let chain = CertificateDer::from_pem_slice(certificate.certificate.as_bytes()).expect("it is in PEM");
     let key = PrivateKeyDer::from_pem_slice(certificate.key.as_bytes()).expect("it is in PEM");
     let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
@@ -63,7 +68,7 @@ pub(super) fn acceptor(certificate: &ServerCertificate) -> TlsAcceptor {
         .with_no_client_auth()
         .with_single_cert(vec![chain], key)
         .expect("the key is the certificate's");
-    TlsAcceptor::from(Arc::new(config))
+    Arc::new(config)
 }
 
 fn serve(

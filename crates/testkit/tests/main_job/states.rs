@@ -76,6 +76,13 @@ fn a_warm_client_s_status_has_the_documented_members() {
         "gets",
         "last_error",
         "credential",
+        "queued",
+        "outcomes",
+        "gets_from_cache",
+        "waiting",
+        "narrowed",
+        "clock_offset",
+        "explanation",
     ];
     assert_eq!(members(&status), BTreeSet::from(documented));
     assert_eq!((&status["client"], &status["issuer"]), (&"app".into(), &"test".into()));

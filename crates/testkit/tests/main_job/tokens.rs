@@ -45,7 +45,7 @@ fn a_client_that_is_not_there_is_refused_with_the_nearest_name() {
 }
 
 #[test]
-fn credentials_survive_a_restart_of_the_daemon() {
+fn credentials_and_tokens_survive_a_restart_of_the_daemon() {
     let site = Site::with_app(AuthServer::start());
     let before = site.get("app");
     let listed = site.cli(&["secret", "list", "--json"], "");
@@ -53,9 +53,11 @@ fn credentials_survive_a_restart_of_the_daemon() {
     assert!(daemon.terminate().success());
 
     let site = Site { daemon: install.start(), install, server };
+    assert_eq!(site.get("app"), before, "the token survives, too");
+    site.cli(&["renew", "app"], "");
     let after = site.get("app");
     site.assert_accepted(&after);
-    assert_ne!(after, before);
+    assert_eq!(after, before);
     assert_eq!(site.cli(&["secret", "list", "--json"], ""), listed);
 
     let Site { install, daemon, server } = site;

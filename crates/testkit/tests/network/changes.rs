@@ -6,7 +6,11 @@ use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use tokenbroker_testkit::{Install, wait_until};
+use tokio_rustls::rustls::crypto::aws_lc_rs::default_provider;
+use tokio_rustls::rustls::pki_types::PrivateKeyDer;
+use tokio_rustls::rustls::{ServerConfig, ServerConnection};
 
 use crate::{Host, SOON, tls_server};
 
@@ -39,6 +43,42 @@ fn s43_a_changed_ca_counts_without_a_reload_and_nothing_is_trusted_meanwhile() {
     assert!(new.all_token_requests() >= 1);
     assert_ne!(host.get(), token);
     assert_eq!(complaint(), 1, "it is said once");
+}
+
+#[test]
+fn a_self_signed_certificate_of_a_ca_is_named_as_what_it_is() {
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(["127.0.0.1".into()]).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let certificate = params.self_signed(&key).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(
+            vec![certificate.der().clone()],
+            PrivateKeyDer::try_from(key.serialize_der()).unwrap(),
+        )
+        .unwrap();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        let config = Arc::new(config);
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut connection = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let _ = connection.complete_io(&mut stream);
+        }
+    });
+    let directory = Install::new();
+    let ca_file = directory.path().join("ca.pem");
+    fs::write(&ca_file, certificate.pem()).unwrap();
+    let host = Host::with_issuer(&format!(
+        "[issuers.as]\ntoken_endpoint = \"https://{address}/token\"\nca_file = {ca_file:?}\n"
+    ));
+    host.failed_with(
+        "tls",
+        "TLS with 127.0.0.1 failed: its certificate is that of a CA, as self-signed ones often are",
+    );
 }
 
 /// A place on loopback behind which a server is, and later another one.

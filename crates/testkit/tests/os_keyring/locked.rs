@@ -44,3 +44,24 @@ fn s52_a_keyring_that_is_locked_later_leaves_the_token_alone() {
     keyring.unlock();
     site.status_once("warm");
 }
+
+#[test]
+fn s52_s70_tokens_that_a_locked_keyring_hides_are_left_for_a_start_with_an_unlocked_one() {
+    let Some(keyring) = keyring() else { return };
+    let site = Site::new(Some(keyring.bus_address()));
+    let daemon = site.install.start();
+    site.cli(&["secret", "set", "app"], SECRET);
+    let token = site.cli(&["get", "app"], "");
+    assert!(daemon.terminate().success());
+    site.server.stop();
+
+    keyring.lock();
+    let daemon = site.install.start();
+    site.status_once("unavailable");
+    assert!(daemon.terminate().success());
+    assert!(!keyring.has_prompted());
+
+    keyring.unlock();
+    let _daemon = site.install.start();
+    assert_eq!(site.cli(&["get", "app"], ""), token);
+}

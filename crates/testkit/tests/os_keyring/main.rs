@@ -110,22 +110,26 @@ fn credentials_in_the_keyring_are_listed_used_kept_over_a_restart_and_removed() 
     site.assert_gets("app");
     site.assert_gets("key");
 
+    let requests = site.server.all_token_requests();
     assert!(daemon.terminate().success());
     let state = std::fs::read_dir(site.install.state_dir()).unwrap();
     let files: Vec<_> = state.map(|file| file.unwrap().path()).filter(|path| path.is_file()).collect();
     assert!(files.iter().all(|file| !contains(file, SECRET)), "{files:?}");
+    assert!(files.iter().any(|file| file.ends_with("tokens-1")), "{files:?}");
+    assert!(keyring.items().contains("attribute.username = token-key"));
 
     let _daemon = site.install.start();
     site.assert_gets("app");
     site.assert_gets("key");
+    assert_eq!(site.server.all_token_requests(), requests, "the tokens outlived the restart");
     assert_eq!(site.cli(&["secret", "list", "--json"], ""), listed);
     assert_eq!(site.cli(&["key", "public", "key", "--format", "jwk"], ""), jwk);
 
     site.cli(&["secret", "remove", "app"], "");
     site.cli(&["secret", "remove", "key"], "");
     assert_eq!(site.cli(&["secret", "list", "--json"], ""), "[]\n");
-    let items = keyring.items();
-    assert!(!items.contains("attribute.username"), "{items}");
+    // The key that the tokens were kept with goes a moment later.
+    wait_until(DEADLINE, || !keyring.items().contains("attribute.username"));
     site.install.cli(["get", "app"]).run().expect(6);
     assert!(!keyring.has_prompted());
 }

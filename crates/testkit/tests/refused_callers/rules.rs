@@ -128,15 +128,15 @@ fn s67_whoever_waits_when_a_reload_takes_the_right_away_gets_no_token() {
 #[test]
 fn s01_a_caller_learns_nothing_of_other_clients_from_the_key_store() {
     let rule = format!("{{ user = {ANN} }}");
-    let Some(host) = Host::for_other_users(&[("mine", &rule), ("other", "")]) else { return };
+    let Some(host) = Host::for_other_users(&[("mine", &rule), ("theirs", "")]) else { return };
     let notes = "credentials rest in ";
     assert!(host.install.cli(["status"]).run().success().contains(notes));
     let seen = host.by(ANN, &["status"]).run().success();
-    assert!(seen.contains("mine") && !seen.contains("other") && !seen.contains(notes), "{seen}");
+    assert!(seen.contains("mine") && !seen.contains("theirs") && !seen.contains(notes), "{seen}");
 
     host.server.revoke_tokens();
     fs::write(host.install.path().join("state").join("keystore"), "damaged").unwrap();
     host.install.cli(["renew", "mine"]).run().refused(5, &["error: ", "keystore"]);
     let seen = host.by(ANN, &["status", "mine"]).run().success();
-    assert!(seen.contains("key_store") && !seen.contains("keystore") && !seen.contains("other"), "{seen}");
+    assert!(seen.contains("key_store") && !seen.contains("keystore") && !seen.contains("theirs"), "{seen}");
 }

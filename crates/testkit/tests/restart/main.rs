@@ -1,7 +1,8 @@
-//! Starting and ending under a service manager: passed sockets, readiness, callers in between.
+//! Starting and ending: passed sockets, readiness, callers in between, tokens that outlive the daemon.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
+mod kept_tokens;
 mod notify;
 mod passed_socket;
 mod shutdown;

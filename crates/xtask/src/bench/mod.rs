@@ -1,12 +1,15 @@
-//! `cargo xtask bench`: what a warm get costs, as a multiple of a raw exchange of the same sizes.
+//! `cargo xtask bench`: what a warm get costs, as a multiple of a raw exchange of the same sizes; how soon a daemon that
+//! starts with kept tokens serves one; and how much of a hung issuer a warm get notices.
 //!
 //! Everything runs on one CPU and takes turns in one run, so that the ratios hold on any machine. Another
 //! comparison is another [`Contender`] in [`contenders`].
 
 mod contender;
+mod isolation;
 mod ping_pong;
 mod report;
 mod warm_get;
+mod warm_start;
 
 use std::hint::black_box;
 use std::process::Command;
@@ -14,9 +17,11 @@ use std::process::Command;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use self::contender::Contender;
+use self::isolation::Isolation;
 use self::ping_pong::PingPong;
 use self::report::Report;
 use self::warm_get::WarmGet;
+use self::warm_start::WarmStart;
 use crate::clock::Stopwatch;
 use crate::workspace::Workspace;
 use crate::{Result, process};
@@ -45,7 +50,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
     process::run(measurement.arg("bench-release").env("TOKENBROKER_BIN_DIR", &release))
 }
 
-/// Measures, prints a table, writes bench.json to the target directory, and fails if a get is over the limit.
+/// Measures, prints tables, writes bench.json and isolation.json to the target directory, and fails if something is over
+/// its limit.
 pub(crate) fn measure(workspace: &Workspace) -> Result {
     let cpu = pin_to_one_cpu()?;
     let mut contenders = contenders()?;
@@ -60,12 +66,20 @@ pub(crate) fn measure(workspace: &Workspace) -> Result {
     }
 
     let named = contenders.iter().map(|contender| contender.name()).zip(samples);
-    let report = Report::new(cpu, TOKEN, named);
+    let report = Report::new(cpu, TOKEN, named, WarmStart::measure()?);
     println!("{report}");
     let path = workspace.target().join("bench.json");
     report.write(&path)?;
     println!("written to {}", path.display());
-    report.check(warm_get::NAME, LIMIT)
+    drop(contenders);
+
+    let isolation = Isolation::measure()?;
+    println!("\n{isolation}");
+    let path = workspace.target().join("isolation.json");
+    isolation.write(&path)?;
+    println!("written to {}", path.display());
+    report.check(warm_get::NAME, LIMIT)?;
+    isolation.check()
 }
 
 /// The first is what the others are compared with.

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::warm_start::WarmStart;
 use crate::Result;
 
 /// What was measured.
@@ -14,6 +15,7 @@ pub(crate) struct Report {
     cpu: usize,
     token_bytes: usize,
     contenders: Vec<Measured>,
+    warm_start: WarmStart,
 }
 
 /// One contender. Ratios are to the first one.
@@ -33,6 +35,7 @@ impl Report {
         cpu: usize,
         token_bytes: usize,
         samples: impl IntoIterator<Item = (&'static str, Vec<u64>)>,
+        warm_start: WarmStart,
     ) -> Self {
         let mut contenders: Vec<Measured> = Vec::new();
         for (name, mut nanoseconds) in samples {
@@ -49,14 +52,14 @@ impl Report {
                 p99_ratio: p99_us / first_p99,
             });
         }
-        Self { cpu, token_bytes, contenders }
+        Self { cpu, token_bytes, contenders, warm_start }
     }
 
     pub(crate) fn write(&self, path: &Path) -> Result {
         Ok(fs::write(path, serde_json::to_vec_pretty(self)?)?)
     }
 
-    /// An error if a contender's p50 is over so many times the first one's.
+    /// An error if a contender's p50 is over so many times the first one's, or a start takes too long.
     pub(crate) fn check(&self, name: &str, limit: f64) -> Result {
         let measured = self.contenders.iter().find(|measured| measured.name == name);
         let ratio = measured.ok_or_else(|| format!("{name} was not measured"))?.p50_ratio;
@@ -66,7 +69,7 @@ impl Report {
             )
             .into());
         }
-        Ok(())
+        self.warm_start.check()
     }
 }
 
@@ -83,12 +86,13 @@ impl fmt::Display for Report {
             let Measured { name, exchanges, p50_us, p99_us, p50_ratio, p99_ratio } = measured;
             writeln!(f, "{name:16} {exchanges:9} {p50_us:9.1} {p50_ratio:6.2} {p99_us:9.1} {p99_ratio:6.2}")?;
         }
-        Ok(())
+        writeln!(f)?;
+        self.warm_start.fmt(f)
     }
 }
 
 /// Of sorted nanoseconds, in microseconds; zero when there are none.
-fn percentile(sorted: &[u64], percent: usize) -> f64 {
+pub(super) fn percentile(sorted: &[u64], percent: usize) -> f64 {
     let index = (sorted.len() * percent / 100).min(sorted.len().saturating_sub(1));
     sorted.get(index).map_or(0.0, |nanoseconds| *nanoseconds as f64 / 1_000.0)
 }
@@ -99,7 +103,12 @@ mod tests {
 
     fn report() -> Report {
         let hundred = |step: u64| (1..=100).rev().map(move |n| n * step * 1_000).collect();
-        Report::new(1, 1_200, [("raw", hundred(1)), ("get", hundred(2))])
+        Report::new(
+            1,
+            1_200,
+            [("raw", hundred(1)), ("get", hundred(2))],
+            WarmStart::of(vec![10_000_000], vec![20_000_000]),
+        )
     }
 
     #[test]

@@ -203,3 +203,26 @@ fn a_part_that_a_reload_forbids_is_gone_with_it() {
     assert!(world.refused(caller).message.contains("changed"));
     assert_eq!(requests_for(&world, "s1"), 1);
 }
+
+#[test]
+fn s34_one_that_was_issued_again_is_not_forgotten_to_ask_once_more() {
+    let issuer = crate::config::Issuer { max_in_flight: 200, max_per_second: 0, ..issuer() };
+    let scopes: Vec<String> = (0..=MAX_NARROWED).map(|number| format!("s{number}")).collect();
+    let scope = tokenbroker_oauth::Scope::parse(&scopes.join(" ")).unwrap();
+    let client = crate::config::Client { scope: Some(scope), ..client("a", &issuer.into()) };
+    let mut world = World::new(&config([client]));
+    world.server.reissues = true;
+    for scope in &scopes[..MAX_NARROWED] {
+        world.get_scope("a", scope);
+    }
+    world.run(seconds(1));
+    for handle in world.engine.handles_of(&name("a")) {
+        world.reject("a", handle, 1);
+    }
+    world.run(seconds(1));
+    let requests = world.server.requests.len();
+    let one_more = world.get_scope("a", &scopes[MAX_NARROWED]);
+    world.run(seconds(1));
+    assert!(world.refused(one_more).message.contains("can't have more"));
+    assert_eq!(world.server.requests.len(), requests);
+}

@@ -1,6 +1,10 @@
 //! Authorization servers that fail, hang or ask for patience, and the callers meanwhile.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::harness::*;
+use crate::config::Issuer;
 use crate::engine::{Event, Note, Reason, State};
 
 fn one_client() -> World {
@@ -219,4 +223,51 @@ fn the_log_tells_of_each_failure_and_when_it_is_tried_again() {
     for (told, tried) in told.iter().zip(&tried[1..]) {
         assert!(tried.since(*told) < seconds(1), "but for the key store's time and the budget");
     }
+}
+
+/// The worst time for it: all tokens are as old as each other, and it begins as the first of them is to be renewed.
+#[test]
+fn s21_s23_a_thousand_clients_do_not_notice_an_outage_of_13_minutes() {
+    for failure in [Reply::Unreachable, Reply::Status(503), Reply::Hang] {
+        nobody_notices(issuer(), minutes(60), minutes(39), minutes(13), &failure);
+    }
+}
+
+#[test]
+fn s21_s23_nor_one_of_55_minutes_when_tokens_live_two_hours_and_are_renewed_at_half_of_that() {
+    for failure in [Reply::Unreachable, Reply::Status(503), Reply::Hang] {
+        let issuer = Issuer { renew_at: 0.5, ..issuer() };
+        nobody_notices(issuer, minutes(120), minutes(48), minutes(55), &failure);
+    }
+}
+
+fn nobody_notices(issuer: Issuer, lifetime: Duration, begins: Duration, lasts: Duration, failure: &Reply) {
+    let issuer = Arc::new(issuer);
+    let names: Vec<_> = (0..1000).map(|number| format!("c{number}")).collect();
+    let mut world = World::new(&config(names.iter().map(|name| client(name, &issuer))));
+    world.server.reply = Reply::Token(lifetime.as_secs());
+    let all_get = |world: &mut World| {
+        let callers: Vec<_> = names.iter().map(|name| world.get(name)).collect();
+        callers.iter().for_each(|caller| assert!(matches!(world.answer(*caller), Some(Ok(_))), "at once"));
+    };
+    world.run(begins);
+    all_get(&mut world);
+
+    world.server.reply = failure.clone();
+    for _ in 0..lasts.as_secs() / 60 {
+        world.run(minutes(1));
+        all_get(&mut world);
+    }
+
+    world.server.reply = Reply::Token(lifetime.as_secs());
+    let end = world.now;
+    world.server.requests.clear();
+    for _ in 0..5 {
+        world.run(minutes(1));
+        all_get(&mut world);
+    }
+    assert!(world.server.busiest_second() <= 22, "{} requests in a second", world.server.busiest_second());
+    assert!(names.iter().all(|name| world.state(name) == State::Warm), "within five minutes");
+    let last = world.server.requests.last().unwrap().at.since(end);
+    assert!(world.server.requests.len() >= 1000 && last < minutes(3), "the budget is used: {last:?}");
 }

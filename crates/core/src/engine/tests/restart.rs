@@ -131,6 +131,25 @@ fn after_another_boot_a_kept_token_is_served_and_renewed_at_once() {
 }
 
 #[test]
+fn s47_a_wall_clock_that_was_behind_when_a_token_of_another_boot_was_read_shortens_its_life() {
+    for (jump, is_served) in [(-3600, true), (600, true), (3600, false)] {
+        let mut world = warm();
+        world.kept.iter_mut().for_each(|kept| kept.same_boot = false);
+        world.server.reply = Reply::Unreachable;
+        world.restart(&two_clients());
+        world.run(seconds(5));
+        world.unix_at_boot = world.unix_at_boot.saturating_add_signed(jump);
+        world.happens(Event::WallClockSet);
+        let slot = world.engine.slots().find("a").unwrap();
+        assert_eq!(slot.current(world.now).is_some(), is_served, "{jump}");
+        if jump == 600 {
+            let left = world.status("a").expires_in.unwrap();
+            assert!(left < minutes(46) && left > minutes(43), "{left:?}");
+        }
+    }
+}
+
+#[test]
 fn a_file_that_can_not_be_read_in_time_delays_nothing_for_long() {
     let mut world = World::new(&two_clients());
     world.kept.clear();
@@ -177,4 +196,21 @@ fn nothing_is_kept_where_that_is_switched_off() {
     world.reload(&two_clients());
     world.run(minutes(1));
     assert!(world.kept.len() >= 2);
+}
+
+#[test]
+fn s34_a_token_that_was_reissued_with_less_time_left_is_kept_with_that() {
+    let config = config([client("a", &issuer().into())]);
+    let mut world = World::new(&config);
+    world.server.reissues = true;
+    world.run(seconds(10));
+    world.server.reply = Reply::Token(60);
+    world.renew("a");
+    world.run(seconds(5));
+    let expires_in = world.status("a").expires_in;
+    assert!(expires_in < Some(seconds(60)), "{expires_in:?}");
+    world.server.reply = Reply::Unreachable;
+    world.restart(&config);
+    world.run(seconds(1));
+    assert!(world.status("a").expires_in <= expires_in, "{:?}", world.status("a").expires_in);
 }

@@ -74,3 +74,16 @@ fn s24_a_date_in_retry_after_counts_from_the_servers_clock() {
     world.run(seconds(20));
     assert_eq!(world.requests_of("a").len(), 2);
 }
+
+#[test]
+fn s40_a_gateway_whose_date_is_wrong_does_not_take_a_client_from_a_server_whose_clock_is_right() {
+    let mut store = KeyStore::default();
+    store.set_key("a");
+    let mut world = World::with_store(&config([key_client("a", &issuer().into())]), store);
+    (world.server.ahead, world.server.gateway_ahead) = (Some(0), Some(-3600));
+    world.run(minutes(24 * 60));
+    assert_eq!(world.state("a"), State::Warm);
+    assert_eq!(world.status("a").outcomes.credential, 1, "the first that was dated by the gateway's clock");
+    let lines = world.engine.explain("a", world.clocks()).unwrap().join("\n");
+    assert!(lines.contains("assertions are dated by this host's"), "{lines}");
+}

@@ -372,7 +372,8 @@ impl Oracle {
             key.success = None;
         }
         let model = &mut self.clients[client];
-        let is_same_news = sent < model.refused_at && model.refused_until.is_some_and(|until| at < until);
+        let wait = ladder[model.refused.saturating_sub(1).min(ladder.len() - 1)];
+        let is_same_news = model.refused > 0 && sent < model.refused_at && at < model.refused_at + wait;
         if is_same_news {
             return;
         }

@@ -55,8 +55,12 @@ pub(in crate::engine::tests) struct Server {
     pub(in crate::engine::tests) metadata: Vec<(&'static str, Reply)>,
     /// By how many seconds its clock is ahead, if it tells the time; assertions must be dated by it.
     pub(in crate::engine::tests) ahead: Option<i64>,
+    /// What a gateway in front of it says of the time instead: by how many seconds that is ahead.
+    pub(in crate::engine::tests) gateway_ahead: Option<i64>,
     /// Whether it has one token only, and issues that again until it expires.
     pub(in crate::engine::tests) reissues: bool,
+    /// How many different tokens it issued.
+    pub(super) issued: u64,
     /// The token requests it saw.
     pub(in crate::engine::tests) requests: Vec<TokenRequest>,
     /// The metadata requests it saw.
@@ -71,7 +75,9 @@ impl Default for Server {
             replies: HashMap::new(),
             secret: None,
             ahead: None,
+            gateway_ahead: None,
             reissues: false,
+            issued: 0,
             metadata: vec![(
                 "/.well-known/oauth-authorization-server/",
                 Self::metadata("https://as.example/op"),
@@ -96,7 +102,10 @@ impl Server {
         request: &HttpRequest,
     ) -> (Duration, Result<HttpResponse, TransportFailure>) {
         let now = clocks.boot;
-        let date = self.ahead.map(|ahead| http_date(clocks.unix.saturating_add_signed(ahead)));
+        let date = self
+            .gateway_ahead
+            .or(self.ahead)
+            .map(|ahead| http_date(clocks.unix.saturating_add_signed(ahead)));
         let response = |status, body| HttpResponse { date: date.clone(), ..response(status, body) };
         let reply = match request.method {
             Method::Get => self.metadata_requested(now, request),
@@ -106,7 +115,8 @@ impl Server {
             |kind, message: &str| Err(TransportFailure { kind, message: message.into(), hint: None });
         let response = match reply {
             Reply::Token(lifetime) => {
-                let number = if self.reissues { 0 } else { self.requests.len() };
+                self.issued += u64::from(!self.reissues);
+                let number = self.issued;
                 let body = format!(
                     r#"{{"access_token":"token-{number}","token_type":"Bearer","expires_in":{lifetime}}}"#
                 );
