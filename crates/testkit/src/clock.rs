@@ -1,6 +1,8 @@
 //! The one place where the testkit reads clocks.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
+#[cfg(feature = "servers")]
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// For lifetimes and deadlines.
 #[expect(clippy::disallowed_methods, reason = "the testkit's clock module")]
@@ -9,11 +11,13 @@ pub(crate) fn now() -> Instant {
 }
 
 /// For what assertions claim.
+#[cfg(feature = "servers")]
 pub(crate) fn unix_seconds() -> u64 {
     wall_clock().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO).as_secs()
 }
 
 /// So many seconds from now, or before now, as HTTP writes it (RFC 9110 section 5.6.7).
+#[cfg(feature = "servers")]
 pub fn http_date(seconds: i64) -> String {
     let distance = Duration::from_secs(seconds.unsigned_abs());
     let now = wall_clock();
@@ -21,6 +25,7 @@ pub fn http_date(seconds: i64) -> String {
     httpdate::fmt_http_date(time.unwrap_or(UNIX_EPOCH))
 }
 
+#[cfg(feature = "servers")]
 #[expect(clippy::disallowed_methods, reason = "the testkit's clock module")]
 fn wall_clock() -> SystemTime {
     SystemTime::now()

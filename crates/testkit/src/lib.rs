@@ -7,37 +7,62 @@
 //! - [`Install`]: a directory with a configuration, a daemon that runs on it, and the command line.
 //! - [`configuration`]: the tables that most tests start from.
 //! - [`Workers`]: the test program again, as many processes at once.
+//! - [`simulation`]: days in the life of a token, with both clocks, servers, key store and callers simulated.
 //! - [`wait_until`] and [`require_or_skip`]: how tests wait, and how they do without what a host lacks.
 //!
 //! Everything listens on loopback or in a temporary directory, and ends with the value that stands for it.
 
-#![expect(clippy::expect_used, reason = "a fixture that breaks fails its test, and panicking is how")]
+#![cfg_attr(
+    feature = "servers",
+    expect(clippy::expect_used, reason = "a fixture that breaks fails its test, and panicking is how")
+)]
 
+#[cfg(feature = "servers")]
 pub mod auth_server;
+#[cfg(feature = "servers")]
 mod binaries;
+#[cfg(feature = "servers")]
 mod certificates;
+#[cfg(feature = "servers")]
 mod client;
 mod clock;
+#[cfg(feature = "servers")]
 pub mod configuration;
+#[cfg(feature = "servers")]
 pub mod hostile;
+#[cfg(feature = "servers")]
 pub mod install;
+#[cfg(feature = "servers")]
 mod jwk;
+#[cfg(feature = "servers")]
 mod keyring;
+#[cfg(feature = "servers")]
 mod oidc_provider;
+#[cfg(feature = "servers")]
 mod resource;
+#[cfg(feature = "simulation")]
+pub mod simulation;
+#[cfg(feature = "servers")]
 mod suites;
+#[cfg(feature = "servers")]
 mod wait;
+#[cfg(feature = "servers")]
 mod workers;
 
-pub use auth_server::{Asked, AuthServer, Counts, Discovery, Fault};
-pub use binaries::binary;
-pub use client::Client;
-pub use clock::{Stopwatch, http_date};
-pub use hostile::HostileServer;
-pub use install::{Daemon, Install, Output, Run};
-pub use keyring::Keyring;
-pub use oidc_provider::OidcProvider;
-pub use resource::data;
-pub use suites::{programs, require_or_skip, root};
-pub use wait::{wait_for, wait_until};
-pub use workers::{Start, Workers, work};
+pub use clock::Stopwatch;
+
+#[cfg(feature = "servers")]
+pub use self::{
+    auth_server::{Asked, AuthServer, Counts, Discovery, Fault},
+    binaries::binary,
+    client::Client,
+    clock::http_date,
+    hostile::HostileServer,
+    install::{Daemon, Install, Output, Run},
+    keyring::Keyring,
+    oidc_provider::OidcProvider,
+    resource::data,
+    suites::{programs, require_or_skip, root},
+    wait::{wait_for, wait_until},
+    workers::{Start, Workers, work},
+};

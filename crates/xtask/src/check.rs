@@ -20,7 +20,17 @@ pub(crate) fn format(workspace: &Workspace) -> Result {
 }
 
 pub(crate) fn clippy(workspace: &Workspace) -> Result {
-    process::run(&mut workspace.cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+    // With the simulation's tests, which need bugs on demand.
+    let features = "--features=tokenbroker-testkit/mutations";
+    process::run(&mut workspace.cargo([
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        features,
+        "--",
+        "-D",
+        "warnings",
+    ]))
 }
 
 fn unit_tests(workspace: &Workspace) -> Result {

@@ -8,6 +8,7 @@ mod clock;
 mod demo;
 mod peers;
 mod process;
+mod simulate;
 mod steps;
 mod tally;
 mod test;
@@ -32,6 +33,8 @@ enum Command {
     Test,
     /// Shows the whole path, from a secret to the protected resource, and checks every step of it
     Demo,
+    /// Simulates days in the life of tokens, and checks after every step what must hold
+    Simulate(simulate::Simulation),
     /// Measures a warm get against a raw exchange of the same sizes, and while an issuer hangs
     Bench,
     /// Asks the RustSec database about every dependency; needs the network
@@ -62,6 +65,7 @@ fn run(command: Command) -> Result {
         Command::Check => check::run(&Workspace::find()?),
         Command::Test => test::run(&Workspace::find()?),
         Command::Demo => demo::run(&Workspace::find()?),
+        Command::Simulate(simulation) => simulation.run(&Workspace::find()?),
         Command::Bench => bench::run(&Workspace::find()?),
         Command::Advisories => advisories::run(&Workspace::find()?),
         Command::DemoGets(gets) => gets.run(),

@@ -8,7 +8,7 @@ use std::{env, fs, io};
 use crate::steps::Steps;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
-use crate::{Result, cargo_deny, check, peers, process};
+use crate::{Result, cargo_deny, check, peers, process, simulate};
 
 /// Goes on after a step that failed, so that one run tells all there is to tell.
 ///
@@ -25,6 +25,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
         peers::provide();
         Ok(())
     });
+    steps.take("simulation", || simulation(workspace, &mut tally));
     if steps.take("build", || process::run(&mut workspace.cargo(["build", "--workspace"]))) {
         steps.take("tests", || tests(workspace, &skipped, &mut tally));
         steps.take("examples in the documentation", || doc_tests(workspace, &mut tally));
@@ -66,6 +67,13 @@ fn tests(workspace: &Workspace, skipped: &SkippedSuites, tally: &mut Tally) -> R
             .env("TOKENBROKER_BIN_DIR", workspace.target().join("debug"))
             .env("TOKENBROKER_SKIPPED_SUITES", &skipped.0),
     )
+}
+
+/// 1,000 simulated days and outages, and bugs that must be found; optimized, or it would take an hour.
+fn simulation(workspace: &Workspace, tally: &mut Tally) -> Result {
+    let mut test = workspace.cargo(["test"]);
+    test.args(simulate::BUILD).args(["--lib", "--test=simulation", "--no-fail-fast"]);
+    tally.run(&mut test)
 }
 
 fn doc_tests(workspace: &Workspace, tally: &mut Tally) -> Result {
