@@ -17,7 +17,7 @@ pub(crate) enum Meaning {
     Token { token: String, lifetime: Option<u64> },
     /// Nobody's fault.
     Transient,
-    /// The credential is refused. An assertion that was not dated by the server's clock was off by so much.
+    /// The credential is refused. Of an assertion: by how many seconds its date, or our clock, is off the server's.
     Credential { dated_off: Option<i64> },
     /// The request is refused.
     Request,

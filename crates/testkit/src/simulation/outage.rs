@@ -24,6 +24,8 @@ pub struct Outage {
     pub lifetime: u64,
     /// Their `renew_at`.
     pub renew_at: f64,
+    /// Only so many of the clients get no tokens; the others do.
+    pub only: Option<usize>,
     /// How long the server is out.
     pub length: Duration,
     /// The seed.
@@ -37,6 +39,8 @@ pub struct Recovery {
     pub gets: u64,
     /// Those of them that got no token.
     pub failed_gets: u64,
+    /// Those of the clients that the server would have given a token.
+    pub failed_gets_of_others: u64,
     /// Requests that met the outage.
     pub failed_requests: u64,
     /// The most token requests within a second, from the outage's end on.
@@ -53,7 +57,7 @@ impl Outage {
     /// The first invariant that does not hold.
     pub fn run(&self) -> Result<Recovery, Failure> {
         let site = Site::uniform(self.clients, self.lifetime, self.renew_at);
-        let weather = Weather::outage(BEFORE, self.length);
+        let weather = Weather::outage(BEFORE, self.length, self.only);
         let callers = Duration::from_millis(100);
         let mut world = World::new(Dice::new(self.seed), site, weather, callers, false);
         let until = |world: &mut World, end: At| {
@@ -76,7 +80,8 @@ impl Outage {
         Ok(Recovery {
             gets: world.figures.gets - before.gets,
             failed_gets: world.figures.failed_gets - before.failed_gets,
-            failed_requests: world.hits.of(Fault::IssuerOutage),
+            failed_gets_of_others: world.failed_gets[self.only.unwrap_or(self.clients)..].iter().sum(),
+            failed_requests: world.hits.of(Fault::ServerError) + world.hits.of(Fault::IssuerOutage),
             busiest_second: world.oracle.busiest_second(0),
             all_warm_after: all_warm_after.unwrap_or(Duration::MAX),
         })

@@ -152,17 +152,14 @@ impl Weather {
         weather
     }
 
-    /// All of the first issuer is out for a while, and nothing else happens.
-    pub(crate) fn outage(from: At, length: Duration) -> Self {
-        let spell = Spell {
-            from,
-            to: from + length,
-            issuer: 0,
-            client: None,
-            fault: Fault::IssuerOutage,
-            chance: 1.0,
+    /// The first issuer is out for a while, for all clients or for some of them, and nothing else happens.
+    pub(crate) fn outage(from: At, length: Duration, clients: Option<usize>) -> Self {
+        let spell = |client, fault| Spell { from, to: from + length, issuer: 0, client, fault, chance: 1.0 };
+        let spells = match clients {
+            None => vec![spell(None, Fault::IssuerOutage)],
+            Some(clients) => (0..clients).map(|client| spell(Some(client), Fault::ServerError)).collect(),
         };
-        Self { spells: vec![spell], ..Self::default() }
+        Self { spells, ..Self::default() }
     }
 
     #[expect(clippy::too_many_arguments, reason = "a spell in one line for each kind")]

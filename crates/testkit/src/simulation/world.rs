@@ -48,6 +48,8 @@ pub(crate) struct World {
     pub(crate) figures: Figures,
     pub(crate) trace: Trace,
     pub(crate) site: Site,
+    /// Of each client.
+    pub(crate) failed_gets: Vec<u64>,
     dice: Dice,
     config: Config,
     weather: Weather,
@@ -177,6 +179,7 @@ impl World {
             oracle: Oracle::new(&site),
             hits: Hits::default(),
             figures: Figures::default(),
+            failed_gets: vec![0; site.clients.len()],
             trace: Trace::new(keep_trace),
             config: site.config(),
             weather,
@@ -408,8 +411,10 @@ impl World {
                         trace!(self, "caller {} gets {}", waiter.0, granted.token.access_token.expose());
                     }
                     (Err(refusal), asked) => {
-                        let is_get = matches!(asked, Some((_, Asking::Token { .. })));
-                        self.figures.failed_gets += u64::from(is_get);
+                        if let Some((client, Asking::Token { .. })) = asked {
+                            self.figures.failed_gets += 1;
+                            self.failed_gets[client] += 1;
+                        }
                         trace!(self, "caller {} gets none: {}", waiter.0, refusal.message);
                     }
                 }
@@ -532,7 +537,11 @@ impl World {
         // With a wall clock that no date corrects, a date does not say how long to wait.
         let is_correctable = self.clock.wall_error().unsigned_abs() < CORRECTABLE;
         let later = reply.later.filter(|later| is_correctable || matches!(later, Later::In(_)));
-        let (result, meaning, fault) = (reply.result, reply.meaning, reply.fault);
+        let (result, mut meaning, fault) = (reply.result, reply.meaning, reply.fault);
+        if let Meaning::Credential { dated_off: Some(off) } = &mut meaning {
+            // What a refused assertion was dated by may be either of two clocks; the next is dated by the other one.
+            *off = off.abs().max((self.clock.wall_error() - ahead).abs());
+        }
         self.returns_in(reply.after, Return::Token { operation, wire, result, meaning, later, fault });
     }
 

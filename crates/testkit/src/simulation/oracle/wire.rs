@@ -152,6 +152,12 @@ impl Oracle {
         }
         model.recent.push_back(at);
         model.busiest_second = model.busiest_second.max(model.recent.len());
+        let is_busy =
+            model.max_per_second > 0 && model.recent.len() * 10 >= model.max_per_second as usize * 8;
+        if is_busy {
+            self.trouble_issuer(at, issuer);
+        }
+        let model = &self.issuers[issuer];
         if at < model.relaxed_until {
             return;
         }
