@@ -612,7 +612,7 @@ impl World {
                 && self.store.find(&kept.client).is_some_and(|found| found.version == kept.credential);
             let is_unchanged = self.daemon.changes.get(client) == Some(&self.oracle.changes(client));
             if kept.narrowing.is_as_configured() && is_current && is_unchanged && self.clock.at() < until {
-                self.oracle.restored(client, token, until);
+                self.oracle.restored(client, token, until, kept.same_boot);
             }
         }
     }
@@ -873,7 +873,7 @@ impl World {
 
     fn set_wall_clock(&mut self, error: i64) {
         self.clock.set_wall(error);
-        self.oracle.trouble_everybody(self.clock.at());
+        self.oracle.wall_clock_set(self.clock.at());
         self.tell(Event::WallClockSet);
     }
 

@@ -273,7 +273,7 @@ impl Oracle {
     }
 
     /// An earlier daemon's token was read back, and still fits: it must be served.
-    pub(crate) fn restored(&mut self, client: usize, token: &str, until: At) {
+    pub(crate) fn restored(&mut self, client: usize, token: &str, until: At, same_boot: bool) {
         let Some(key) = self.clients[client].key else { return };
         let known = self.tokens.get_mut(token).filter(|known| known.key == key);
         if let Some(known) = known {
@@ -281,6 +281,7 @@ impl Oracle {
             // Across boots the wall clock is believed, and can be wrong.
             known.serve_until = known.serve_until.max(until);
             self.keys[key].must = Some((token.to_owned(), until));
+            self.keys[key].is_believed = !same_boot;
         }
     }
 

@@ -357,6 +357,7 @@ impl Oracle {
             }
             _ => {
                 model.must = Some((token.to_owned(), until));
+                model.is_believed = false;
                 let sent = wire.sent;
                 model.success =
                     Some(Success { sent, lifetime, renew_at, more_wanted: false, rejected: false });
