@@ -8,6 +8,7 @@ use tokenbroker_core::narrowing::Narrowing;
 use tokenbroker_core::slots::Published;
 
 use super::super::clock::{At, Clock};
+use super::wire::MINUTE;
 use super::{Accepted, Invariant, LONGEST_RECOVERY, Oracle, TokenModel};
 
 /// Those whom a step concerns are looked at after it; all of them so often, since time alone changes things, too.
@@ -34,16 +35,22 @@ impl Oracle {
     /// A caller asks the engine: from now on it waits.
     pub(crate) fn asked(
         &mut self,
+        at: At,
         waiter: u64,
         client: usize,
         key: Option<usize>,
         asking: Asking,
         deadline: At,
     ) {
-        if let Some(success) = key.and_then(|key| self.keys[key].success.as_mut()) {
+        if let Some(model) = key.map(|key| &mut self.keys[key])
+            && let Some(success) = &mut model.success
+        {
             match &asking {
                 Asking::Token { min_ttl, .. } => success.more_wanted |= !min_ttl.is_zero(),
-                Asking::Newer { .. } => success.rejected = true,
+                Asking::Newer { .. } => {
+                    let after_the_last = model.last_rejection.map_or(at, |last| last + MINUTE);
+                    success.rejected.get_or_insert(at.max(after_the_last));
+                }
                 Asking::Renewal => {}
             }
         }
