@@ -349,6 +349,7 @@ impl Oracle {
         let must = model.must.take().filter(|(_, until)| at < *until);
         model.forget();
         model.last_rejection = last_rejection;
+        model.is_believed = false;
         match must {
             Some((held, must_until)) if held == token => {
                 let lives_until = expires.saturating_sub(Duration::from_secs(5));
@@ -357,7 +358,6 @@ impl Oracle {
             }
             _ => {
                 model.must = Some((token.to_owned(), until));
-                model.is_believed = false;
                 let sent = wire.sent;
                 model.success =
                     Some(Success { sent, lifetime, renew_at, more_wanted: false, rejected: None });
