@@ -339,8 +339,9 @@ impl Oracle {
         if until <= at {
             return self.transient_failure(at, key, None);
         }
-        let known =
-            self.tokens.entry(token.to_owned()).or_insert(TokenModel { key, credential, serve_until: until });
+        let new = TokenModel { key, credential: String::new(), serve_until: until };
+        let known = self.tokens.entry(token.to_owned()).or_insert(new);
+        known.credential = credential; // a server may issue the same one for another credential
         known.serve_until = known.serve_until.max(until);
         let renew_at = self.clients[client].config.as_ref().map_or(0.0, |config| config.renew_at);
         let model = &mut self.keys[key];
