@@ -217,6 +217,8 @@ impl Engine {
         held_until(held, &token.cell, expires);
         let expires_in = now.boot.until(held.expires);
         let next_try_in = (expires_in / 2).max(SHORTEST_REPETITION);
+        // The server has just said how long it lives: no wall clock has to be believed any more.
+        token.expires_by_wall_clock = None;
         token.last_failure = None;
         token.retry = Retry::default();
         token.got_with = Some(version);

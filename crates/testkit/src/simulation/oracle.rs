@@ -161,6 +161,8 @@ struct KeyModel {
     in_flight: Vec<u64>,
     /// The token that must be served, and until when.
     must: Option<(String, At)>,
+    /// Its end is known by the wall clock only.
+    is_believed: bool,
     success: Option<Success>,
     /// No request before this, and why.
     earliest: Option<(At, &'static str)>,
@@ -238,6 +240,7 @@ impl Oracle {
             client,
             in_flight: Vec::new(),
             must: None,
+            is_believed: false,
             success: None,
             earliest: None,
             retry_after: None,
@@ -352,6 +355,12 @@ impl Oracle {
     /// Whether its credential is one that the server takes.
     pub(crate) fn credential_is_good(&mut self, client: usize, is_good: bool) {
         self.clients[client].is_good = is_good;
+    }
+
+    /// The wall clock is set: what was believed by it may not be true, and need not be served.
+    pub(crate) fn wall_clock_set(&mut self, at: At) {
+        self.trouble_everybody(at);
+        self.keys.iter_mut().filter(|key| key.is_believed).for_each(|key| key.must = None);
     }
 
     /// An administrator wants it tried now.

@@ -612,7 +612,7 @@ impl World {
                 && self.store.find(&kept.client).is_some_and(|found| found.version == kept.credential);
             let is_unchanged = self.daemon.changes.get(client) == Some(&self.oracle.changes(client));
             if kept.narrowing.is_as_configured() && is_current && is_unchanged && self.clock.at() < until {
-                self.oracle.restored(client, token, until);
+                self.oracle.restored(client, token, until, kept.same_boot);
             }
         }
     }
@@ -670,7 +670,7 @@ impl World {
         let name = &self.site.clients[client].name;
         trace!(self, "caller {waiter} asks for {name} ({narrowing}) and {min_ttl:?}, waits {wait:?}");
         let Some(name) = ClientName::new(name) else { return };
-        self.oracle.asked(waiter, client, key, asking, at + wait);
+        self.oracle.asked(at, waiter, client, key, asking, at + wait);
         let deadline = self.clock.moment(at + wait);
         self.tell(Event::Get { waiter: WaiterId(waiter), client: name, narrowing, min_ttl, deadline });
         self.carry_out_effects();
@@ -699,7 +699,7 @@ impl World {
         for _ in 0..self.dice.number(2..20) {
             self.sequence += 1;
             let wait = self.dice.millis(0..20_000);
-            self.oracle.asked(self.sequence, client, key, Asking::Newer { than: generation }, at + wait);
+            self.oracle.asked(at, self.sequence, client, key, Asking::Newer { than: generation }, at + wait);
             let deadline = self.clock.moment(at + wait);
             let waiter = WaiterId(self.sequence);
             self.tell(Event::Rejected { waiter, client: name.clone(), handle, generation, deadline });
@@ -862,7 +862,7 @@ impl World {
                 self.sequence += 1;
                 let deadline = at + Duration::from_secs(10);
                 self.oracle.renewed(client);
-                self.oracle.asked(self.sequence, client, key, Asking::Renewal, deadline);
+                self.oracle.asked(at, self.sequence, client, key, Asking::Renewal, deadline);
                 let (waiter, deadline) = (WaiterId(self.sequence), self.clock.moment(deadline));
                 self.tell(Event::Renew { waiter, client: name, deadline });
             }
@@ -873,7 +873,7 @@ impl World {
 
     fn set_wall_clock(&mut self, error: i64) {
         self.clock.set_wall(error);
-        self.oracle.trouble_everybody(self.clock.at());
+        self.oracle.wall_clock_set(self.clock.at());
         self.tell(Event::WallClockSet);
     }
 

@@ -8,6 +8,7 @@ use tokenbroker_core::narrowing::Narrowing;
 use tokenbroker_core::slots::Published;
 
 use super::super::clock::{At, Clock};
+use super::wire::MINUTE;
 use super::{Accepted, Invariant, LONGEST_RECOVERY, Oracle, TokenModel};
 
 /// Those whom a step concerns are looked at after it; all of them so often, since time alone changes things, too.
@@ -34,16 +35,22 @@ impl Oracle {
     /// A caller asks the engine: from now on it waits.
     pub(crate) fn asked(
         &mut self,
+        at: At,
         waiter: u64,
         client: usize,
         key: Option<usize>,
         asking: Asking,
         deadline: At,
     ) {
-        if let Some(success) = key.and_then(|key| self.keys[key].success.as_mut()) {
+        if let Some(model) = key.map(|key| &mut self.keys[key])
+            && let Some(success) = &mut model.success
+        {
             match &asking {
                 Asking::Token { min_ttl, .. } => success.more_wanted |= !min_ttl.is_zero(),
-                Asking::Newer { .. } => success.rejected = true,
+                Asking::Newer { .. } => {
+                    let after_the_last = model.last_rejection.map_or(at, |last| last + MINUTE);
+                    success.rejected.get_or_insert(at.max(after_the_last));
+                }
                 Asking::Renewal => {}
             }
         }
@@ -273,7 +280,7 @@ impl Oracle {
     }
 
     /// An earlier daemon's token was read back, and still fits: it must be served.
-    pub(crate) fn restored(&mut self, client: usize, token: &str, until: At) {
+    pub(crate) fn restored(&mut self, client: usize, token: &str, until: At, same_boot: bool) {
         let Some(key) = self.clients[client].key else { return };
         let known = self.tokens.get_mut(token).filter(|known| known.key == key);
         if let Some(known) = known {
@@ -281,6 +288,7 @@ impl Oracle {
             // Across boots the wall clock is believed, and can be wrong.
             known.serve_until = known.serve_until.max(until);
             self.keys[key].must = Some((token.to_owned(), until));
+            self.keys[key].is_believed = !same_boot;
         }
     }
 

@@ -11,7 +11,7 @@ use super::super::site::{DEFAULT_LIFETIME, IssuerPlan, MAX_LIFETIME};
 use super::{Accepted, Invariant, Oracle, ROUNDING, TokenModel, serve_until};
 
 const SECOND: Duration = Duration::from_secs(1);
-const MINUTE: Duration = Duration::from_secs(60);
+pub(super) const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// The documented ladders.
@@ -56,8 +56,8 @@ pub(super) struct Success {
     renew_at: f64,
     /// A caller wanted more time than was left.
     pub(super) more_wanted: bool,
-    /// A caller said that it was refused.
-    pub(super) rejected: bool,
+    /// A caller said that it was refused: when it could be renewed for that reason.
+    pub(super) rejected: Option<At>,
 }
 
 /// An issuer's budget as seen on the wire.
@@ -229,7 +229,7 @@ impl Oracle {
         if age + ROUNDING >= lifetime.mul_f64(earliest.max(0.0)) {
             let part = age.as_secs_f64() / lifetime.as_secs_f64();
             let in_last_part = (latest - 0.025..latest + 0.005).contains(&part);
-            let is_ordinary = lifetime >= 10 * MINUTE && !success.more_wanted && !success.rejected;
+            let is_ordinary = lifetime >= 10 * MINUTE && !success.more_wanted && success.rejected.is_none();
             let unspread = &mut self.keys[key].unspread;
             if is_ordinary {
                 *unspread = if in_last_part { *unspread + 1 } else { 0 };
@@ -245,12 +245,12 @@ impl Oracle {
             return;
         }
         let message = format!("renewed {age:?} into a lifetime of {lifetime:?}");
-        if !success.rejected {
-            return self.fail(Invariant::Policy, Some(client), message);
-        }
-        let before = self.keys[key].last_rejection.replace(at);
-        if before.is_some_and(|before| at + ROUNDING < before + MINUTE) {
-            self.fail(Invariant::Policy, Some(client), format!("{message}, rejected again and again"));
+        match success.rejected {
+            None => self.fail(Invariant::Policy, Some(client), message),
+            Some(planned) if at + ROUNDING < planned => {
+                self.fail(Invariant::Policy, Some(client), format!("{message}, rejected again and again"));
+            }
+            Some(planned) => self.keys[key].last_rejection = Some(planned),
         }
     }
 
@@ -339,16 +339,18 @@ impl Oracle {
         if until <= at {
             return self.transient_failure(at, key, None);
         }
-        let known =
-            self.tokens.entry(token.to_owned()).or_insert(TokenModel { key, credential, serve_until: until });
+        let new = TokenModel { key, credential: String::new(), serve_until: until };
+        let known = self.tokens.entry(token.to_owned()).or_insert(new);
+        known.credential = credential; // a server may issue the same one for another credential
         known.serve_until = known.serve_until.max(until);
         let renew_at = self.clients[client].config.as_ref().map_or(0.0, |config| config.renew_at);
         let model = &mut self.keys[key];
-        let was_rejected = model.success.as_ref().is_some_and(|success| success.rejected);
+        let was_rejected = model.success.as_ref().is_some_and(|success| success.rejected.is_some());
         let last_rejection = model.last_rejection.filter(|_| was_rejected);
         let must = model.must.take().filter(|(_, until)| at < *until);
         model.forget();
         model.last_rejection = last_rejection;
+        model.is_believed = false;
         match must {
             Some((held, must_until)) if held == token => {
                 let lives_until = expires.saturating_sub(Duration::from_secs(5));
@@ -359,7 +361,7 @@ impl Oracle {
                 model.must = Some((token.to_owned(), until));
                 let sent = wire.sent;
                 model.success =
-                    Some(Success { sent, lifetime, renew_at, more_wanted: false, rejected: false });
+                    Some(Success { sent, lifetime, renew_at, more_wanted: false, rejected: None });
             }
         }
     }
