@@ -179,11 +179,15 @@ impl Engine {
 
     pub(super) fn credential_stored(&mut self, now: Now, credential: StoredCredential) {
         let client = credential.client.clone();
+        let version = credential.version.clone();
         let Some(state) = self.clients.get_mut(&client) else { return };
         state.credential = Some(credential);
         state.refusals = Refusals::default();
         for handle in self.handles_of(&client) {
-            self.credential_changed(now, handle);
+            // The key store may have told of it before whoever stored it did.
+            if !self.tokens.get(&handle).is_some_and(|token| token.is_got_with(&version)) {
+                self.credential_changed(now, handle);
+            }
         }
     }
 

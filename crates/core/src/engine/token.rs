@@ -103,6 +103,17 @@ impl TokenState {
         matches!(self.stage, Stage::Idle)
     }
 
+    /// Whether this version of the credential is what the attempt under way uses, or what the last one succeeded with.
+    pub(super) fn is_got_with(&self, version: &str) -> bool {
+        match &self.stage {
+            Stage::Idle => self.got_with.as_deref() == Some(version) && self.last_failure.is_none(),
+            Stage::Signing { version: used, .. }
+            | Stage::Ready { version: used, .. }
+            | Stage::Sending { version: used, .. } => used == version,
+            Stage::Behind | Stage::Queued { .. } | Stage::Loading | Stage::Discovering { .. } => false,
+        }
+    }
+
     /// Nothing is due before it is known which clients have a credential.
     pub(super) fn awaits_inventory(&self) -> bool {
         self.is_idle() && self.due.is_none()

@@ -70,7 +70,7 @@ fn keys_whose_feature_comes_later_are_refused_by_name() {
     // The test's own keys come after the header of a [daemon], on three lines.
     for (place, text, words) in [
         ("5:1", "[daemon]\nhttp_socket = \"/run/http.sock\"\n", "`daemon.http_socket`"),
-        ("5:1", "[daemon]\nkeep_tokens = true\n", "`daemon.keep_tokens`"),
+        ("5:1", "[daemon]\nmemory = \"prefer\"\n", "`daemon.memory`"),
         ("5:1", "[daemon]\nsandbox = \"prefer\"\n", "`daemon.sandbox`"),
         ("3:1", &format!("{ISSUER}tenant = \"acme\"\n"), "`issuers.as.tenant`"),
         ("7:1", &format!("{ISSUER}{CLIENT}certificate = \"client.pem\"\n"), "`clients.app.certificate`"),
