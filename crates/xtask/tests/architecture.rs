@@ -86,6 +86,17 @@ fn what_decides_can_reach_no_io() {
     }
 }
 
+/// Features are unified over all that is built together, so it takes the whole workspace to tell.
+#[test]
+fn bugs_on_demand_are_in_no_build_that_ships() {
+    let features = |extra: &[&str]| {
+        let tree = ["tree", "--workspace", "--edges=normal,features", "--prefix=none", "--format={p} {f}"];
+        cargo(&[&tree, extra].concat())
+    };
+    assert!(features(&["--features=tokenbroker-testkit/mutations"]).contains("mutations"));
+    assert!(!features(&[]).contains("mutations"));
+}
+
 #[test]
 fn the_client_is_thin() {
     let client = tree("tokenbroker-client", &[]);
