@@ -158,7 +158,7 @@ fn s22_s23_an_outage_past_expiry_fails_gets_and_its_end_is_a_ramp() {
 }
 
 #[test]
-fn s21_those_whom_the_server_serves_hardly_notice_that_it_fails_for_most_others() {
+fn s21_those_whom_the_server_serves_do_not_notice_that_it_fails_for_most_others() {
     let outage = Outage {
         clients: 1_000,
         lifetime: 3600,
@@ -170,7 +170,5 @@ fn s21_those_whom_the_server_serves_hardly_notice_that_it_fails_for_most_others(
     let recovery = outage.run().unwrap_or_else(|failure| panic!("{failure}"));
     println!("{recovery:?}");
     assert!(recovery.failed_gets > 0, "most are without a token: {recovery:?}");
-    // The others' retries take up the budget: a renewal may get its turn some seconds late.
-    let gets_of_others = recovery.gets / 10;
-    assert!(recovery.failed_gets_of_others * 1_000 <= gets_of_others, "{recovery:?}");
+    assert_eq!(recovery.failed_gets_of_others, 0, "{recovery:?}");
 }

@@ -20,6 +20,10 @@ use crate::config::{self, AssertionAudience, AuthMethod};
 use crate::mutation::{self, Mutation};
 use crate::time::{Moment, Now};
 
+/// A token that has long to live lets no more than what comes within this time go first: the retries of clients that
+/// fail may use up the whole budget.
+const LONGEST_YIELD: Duration = Duration::from_secs(30);
+
 /// How far an attempt has come.
 #[derive(Debug)]
 pub(super) enum Stage {
@@ -61,7 +65,8 @@ impl Engine {
         let Some(issuer) = self.issuer_of(handle) else { return };
         let Some(token) = self.tokens.get_mut(&handle) else { return };
         let urgent = !token.waiters.is_empty();
-        let place = token.servable(now.boot).map_or(now.boot, |held| held.serve_until);
+        let ends = token.servable(now.boot).map_or(now.boot, |held| held.serve_until);
+        let place = ends.min(now.boot.after(LONGEST_YIELD));
         token.stage = Stage::Queued { urgent, place };
         if let Some(state) = self.issuers.get_mut(&issuer) {
             state.gate.queue(handle, urgent, place);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::kept::binding;
 use super::refusal::Refusals;
 use super::retry::Retry;
 use super::timers::Due;
@@ -208,6 +209,7 @@ impl Engine {
         for handle in self.handles_of(name) {
             let Some(token) = self.tokens.get_mut(&handle) else { continue };
             token.config = token.narrowing.applied_to(&config);
+            token.binding = binding(&token.config);
             if token.last_failure.is_some() {
                 self.credential_changed(now, handle);
             } else if replan {

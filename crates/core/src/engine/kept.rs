@@ -79,7 +79,7 @@ impl Engine {
             Some(KeptToken {
                 client: token.client.clone(),
                 narrowing: token.narrowing.clone(),
-                binding: binding(&token.config),
+                binding: token.binding.clone(),
                 credential: token.got_with.clone()?,
                 access_token: held.access_token.clone(),
                 scope: held.scope.clone(),
@@ -227,7 +227,7 @@ fn wall_clock(now: Now) -> i64 {
 }
 
 /// All that makes a token what it is, besides the credential; the same words in every version of the broker.
-fn binding(client: &config::Client) -> String {
+pub(super) fn binding(client: &config::Client) -> String {
     let auth = match client.auth {
         AuthMethod::ClientSecretBasic => "client_secret_basic",
         AuthMethod::ClientSecretPost => "client_secret_post",

@@ -9,6 +9,7 @@ use tokenbroker_oauth::{AccessToken, Scope};
 
 use super::attempt::Stage;
 use super::failure::Failure;
+use super::kept::binding;
 use super::rejection::Rejections;
 use super::retry::Retry;
 use super::timers::Due;
@@ -42,6 +43,8 @@ pub(super) struct TokenState {
     pub(super) narrowing: Narrowing,
     /// What is asked of the server: the client's configuration, narrowed.
     pub(super) config: Arc<config::Client>,
+    /// [`binding`] of that: it is written down often, and changes hardly ever.
+    pub(super) binding: String,
     /// Where the token is published.
     pub(super) cell: Arc<Cell>,
     pub(super) stage: Stage,
@@ -75,6 +78,7 @@ impl TokenState {
         Self {
             client: config.name.clone(),
             narrowing,
+            binding: binding(&config),
             config,
             cell,
             stage: Stage::Idle,

@@ -64,7 +64,9 @@ impl Outage {
             world.run_until(end).map_err(|violation| Failure::new(self.seed, world, violation))
         };
         until(&mut world, BEFORE)?;
-        let before = world.figures;
+        let of_others =
+            |world: &World| world.failed_gets[self.only.unwrap_or(self.clients)..].iter().sum::<u64>();
+        let (before, of_others_before) = (world.figures, of_others(&world));
         let end = BEFORE + self.length;
         until(&mut world, end)?;
         world.oracle.busiest_second(0);
@@ -80,7 +82,7 @@ impl Outage {
         Ok(Recovery {
             gets: world.figures.gets - before.gets,
             failed_gets: world.figures.failed_gets - before.failed_gets,
-            failed_gets_of_others: world.failed_gets[self.only.unwrap_or(self.clients)..].iter().sum(),
+            failed_gets_of_others: of_others(&world) - of_others_before,
             failed_requests: world.hits.of(Fault::ServerError) + world.hits.of(Fault::IssuerOutage),
             busiest_second: world.oracle.busiest_second(0),
             all_warm_after: all_warm_after.unwrap_or(Duration::MAX),
