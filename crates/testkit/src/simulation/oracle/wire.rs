@@ -340,6 +340,7 @@ impl Oracle {
             return self.transient_failure(at, key, None);
         }
         let new = TokenModel { key, credential: String::new(), serve_until: until };
+        let was_issued_before = self.tokens.contains_key(token);
         let known = self.tokens.entry(token.to_owned()).or_insert(new);
         known.credential = credential; // a server may issue the same one for another credential
         known.serve_until = known.serve_until.max(until);
@@ -358,7 +359,10 @@ impl Oracle {
                 model.earliest = Some((at + Duration::from_secs(5), REISSUED));
             }
             _ => {
-                model.must = Some((token.to_owned(), until));
+                // The last seconds of a token are not given to callers, and it may be longer-lived than the reply says now.
+                let must_until =
+                    if was_issued_before { expires.saturating_sub(Duration::from_secs(5)) } else { until };
+                model.must = (at < must_until).then(|| (token.to_owned(), must_until));
                 let sent = wire.sent;
                 model.success =
                     Some(Success { sent, lifetime, renew_at, more_wanted: false, rejected: None });
