@@ -67,7 +67,11 @@ impl Engine {
     fn went_wrong(&self, token: &TokenState, now: Moment) -> Option<String> {
         let (failure, _) = self.obstacle(token);
         let failure = failure?;
-        let mut line = format!("The last attempt failed ({}): {}.", failure.code, failure.message);
+        let code = match failure.message.contains(failure.code) {
+            true => String::new(),
+            false => format!(" ({})", failure.code),
+        };
+        let mut line = format!("The last attempt failed{code}: {}.", failure.message);
         if token.servable(now).is_some() {
             line.push_str(" The token there is goes on being served.");
         }
