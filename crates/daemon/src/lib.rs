@@ -1,6 +1,6 @@
 //! The daemon: drivers around `tokenbroker-core`, and the order in which everything starts and ends.
 //!
-//! Three kinds of thread: the event loop with HTTP and signals (`event_loop`), callers (`sessions`), and the key
+//! Four kinds of thread: the event loop with signals (`event_loop`), HTTP (`http`), callers (`sessions`), and the key
 //! store (`key_store`). The decisions are in `tokenbroker-core`; nothing here knows when a token is due.
 
 mod access;

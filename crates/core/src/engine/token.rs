@@ -234,7 +234,7 @@ impl Engine {
         let next_try_in = (expires_in / 2).max(SHORTEST_REPETITION);
         // The server has just said how long it lives: no wall clock has to be believed any more.
         token.expires_by_wall_clock = None;
-        token.last_failure = None;
+        (token.last_failure, token.told) = (None, None);
         token.retry = Retry::default();
         token.got_with = Some(version);
         // A changed credential or configuration is tried at once.

@@ -124,3 +124,24 @@ fn s34_a_lifetime_that_shrinks_with_the_token_is_believed() {
     assert!(status.expires_in.unwrap() <= seconds(100));
     assert_eq!(status.generation, 1);
 }
+
+#[test]
+fn an_outage_after_the_same_token_was_issued_again_is_news() {
+    let (mut world, _) = world();
+    world.server.reissues = true;
+    let mut news = Vec::new();
+    for _ in 0..2 {
+        world.server.reply = Reply::Unreachable;
+        world.renew("a");
+        world.run(seconds(1));
+        world.server.reply = Reply::Token(3600);
+        world.renew("a");
+        world.run(seconds(1));
+        let failed = world.notes.drain(..).filter_map(|(_, note)| match note {
+            Note::Failed { repeated, .. } => Some(!repeated),
+            _ => None,
+        });
+        news.push(failed.filter(|is_news| *is_news).count());
+    }
+    assert_eq!(news, [1, 1]);
+}
