@@ -5,33 +5,24 @@
 //! [`PeerIdentity`], taken once from the kernel when a connection is accepted, and checks on the caller's side
 //! ([`ServerTrust`]) that the server is one to talk to.
 //!
-//! It is for Unix; all its `unsafe` is in one private module.
+//! What is so on Unix only is in one private module, and all `unsafe` in one of that.
 
-pub mod blocking;
 mod endpoint;
 mod identity;
-#[cfg(feature = "tokio")]
-mod listener;
 mod lock;
-mod passed;
-mod path;
-#[cfg(feature = "tokio")]
-mod stream;
-mod sys;
 mod trust;
+#[cfg(unix)]
+mod unix;
+
+#[cfg(unix)]
+use unix as system;
 
 pub use endpoint::Endpoint;
-pub use identity::{IdentityError, PeerIdentity};
-#[cfg(feature = "tokio")]
-pub use listener::{BindError, Listener};
+pub use identity::IdentityError;
 pub use lock::{LockError, StateLock};
-pub use passed::passed_sockets;
-pub use path::{PathError, check_directory, check_file, check_parents};
 #[cfg(feature = "tokio")]
-pub use stream::{Stream, connect};
-pub use trust::{ConnectError, ServerTrust, UntrustedServer};
-
-/// The effective user of this process: whom it acts as.
-pub fn own_uid() -> u32 {
-    sys::effective_uid()
-}
+pub use system::{BindError, Listener, Stream, connect};
+pub use system::{PeerIdentity, UntrustedServer, blocking};
+pub use trust::{ConnectError, ServerTrust};
+#[cfg(unix)]
+pub use unix::{PathError, check_directory, check_file, check_parents, own_uid, passed_sockets};

@@ -8,7 +8,7 @@ use interprocess::local_socket::prelude::*;
 use interprocess::local_socket::{ConnectOptions, GenericFilePath};
 use interprocess::os::unix::uds_local_socket;
 
-use crate::identity::server_uid;
+use super::identity::server_uid;
 use crate::{ConnectError, Endpoint, ServerTrust};
 
 /// The shortest timeout that is not taken for "none".
