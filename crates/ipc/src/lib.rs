@@ -8,6 +8,7 @@
 //! It is for Unix; all its `unsafe` is in one private module.
 
 pub mod blocking;
+mod clock;
 mod endpoint;
 mod identity;
 #[cfg(feature = "tokio")]
@@ -19,7 +20,9 @@ mod path;
 mod stream;
 mod sys;
 mod trust;
+mod wakeup;
 
+pub use clock::boot_time;
 pub use endpoint::Endpoint;
 pub use identity::{IdentityError, PeerIdentity};
 #[cfg(feature = "tokio")]
@@ -30,6 +33,7 @@ pub use path::{PathError, check_directory, check_file, check_parents};
 #[cfg(feature = "tokio")]
 pub use stream::{Stream, connect};
 pub use trust::{ConnectError, ServerTrust, UntrustedServer};
+pub use wakeup::{Waker, Wakeup, Wakeups, wakeups};
 
 /// The effective user of this process: whom it acts as.
 pub fn own_uid() -> u32 {
