@@ -7,22 +7,26 @@
 //!
 //! What is so on Unix only is in one private module, and all `unsafe` in one of that.
 
+mod clock;
 mod endpoint;
 mod identity;
 mod lock;
 mod trust;
 #[cfg(unix)]
 mod unix;
+mod wakeup;
 
 #[cfg(unix)]
 use unix as system;
 
+pub use clock::boot_time;
 pub use endpoint::Endpoint;
 pub use identity::IdentityError;
 pub use lock::{LockError, StateLock};
 #[cfg(feature = "tokio")]
 pub use system::{BindError, Listener, Stream, connect};
-pub use system::{PeerIdentity, UntrustedServer, blocking};
+pub use system::{PeerIdentity, UntrustedServer, Waker, Wakeups, blocking, wakeups};
 pub use trust::{ConnectError, ServerTrust};
 #[cfg(unix)]
 pub use unix::{PathError, check_directory, check_file, check_parents, own_uid, passed_sockets};
+pub use wakeup::Wakeup;

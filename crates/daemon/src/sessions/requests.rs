@@ -212,9 +212,9 @@ impl Session {
     /// What only administrators may ask.
     fn administer(&self, command: Command) -> Answer {
         if !self.is_administrator() {
-            let denied = failure(FailureCode::Denied, "only an administrator of the broker may do this");
+            let denied = Failure::new(FailureCode::Denied, "only an administrator of the broker may do this");
             let hint = "run it as root or as the daemon's user, or add yourself to `admin` of [daemon]";
-            return Answer::Now(Failure { hint: Some(hint.into()), ..denied }.into());
+            return Answer::Now(denied.with_hint(hint).into());
         }
         match command {
             Command::Renew { client, wait_ms } => self.renew(&client, wait_ms),
@@ -226,7 +226,7 @@ impl Session {
                 Answer::Later(Box::pin(async move {
                     match task.await {
                         Ok(outcome) => outcome.unwrap_or_else(Response::Failed).into(),
-                        Err(_) => failure(FailureCode::Internal, "the request panicked").into(),
+                        Err(_) => Failure::new(FailureCode::Internal, "the request panicked").into(),
                     }
                 }))
             }
@@ -263,7 +263,8 @@ impl Session {
             match outcome.await {
                 Ok(Ok(())) => Response::Done.into(),
                 Ok(Err(refused)) => {
-                    Failure { hint: refused.hint, ..failure(FailureCode::Refused, refused.message) }.into()
+                    Failure { hint: refused.hint, ..Failure::new(FailureCode::Refused, refused.message) }
+                        .into()
                 }
                 Err(_) => shutting_down().into(),
             }
@@ -299,7 +300,7 @@ impl Session {
     fn not_permitted(&self, client: &str) -> Failure {
         let hint = format!("add a rule for uid {} to `allow` of [clients.{client}]", self.peer.uid);
         let message = format!("no rule of client {client} permits this caller, administrator or not");
-        Failure { hint: Some(hint), ..failure(FailureCode::Denied, message) }
+        Failure::new(FailureCode::Denied, message).with_hint(hint)
     }
 
     /// Only for administrators: it tells which clients there are.
@@ -312,7 +313,7 @@ impl Session {
             None => "`tokenbroker status` lists the clients".to_owned(),
         };
         let message = format!("there is no client {client:?} in the configuration");
-        Failure { hint: Some(hint), ..failure(FailureCode::UnknownClient, message) }
+        Failure::new(FailureCode::UnknownClient, message).with_hint(hint)
     }
 }
 
@@ -343,28 +344,30 @@ impl Drop for Ticket {
     }
 }
 
-pub(super) fn failure(code: FailureCode, message: impl Into<String>) -> Failure {
-    Failure { code, message: message.into(), hint: None, next_try_in_ms: None }
-}
-
 fn denied(client: &str) -> Failure {
-    failure(FailureCode::Denied, format!("the client {client:?} is not for this caller, or does not exist"))
+    Failure::new(
+        FailureCode::Denied,
+        format!("the client {client:?} is not for this caller, or does not exist"),
+    )
 }
 
 /// The same for a handle of an earlier daemon, for one whose token key is gone, and for one that is not for the caller.
 fn unknown_handle() -> Failure {
     let message =
         "this daemon knows no token with this handle that the caller could have: get the token again";
-    failure(FailureCode::UnknownHandle, message)
+    Failure::new(FailureCode::UnknownHandle, message)
 }
 
 fn shutting_down() -> Failure {
-    failure(FailureCode::ShuttingDown, "the daemon shuts down")
+    Failure::new(FailureCode::ShuttingDown, "the daemon shuts down")
 }
 
 /// In the place of a reply that is longer than a frame.
 pub(super) fn does_not_fit() -> Response {
-    Response::Failed(failure(FailureCode::TokenTooLarge, "the reply is longer than the protocol carries"))
+    Response::Failed(Failure::new(
+        FailureCode::TokenTooLarge,
+        "the reply is longer than the protocol carries",
+    ))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! A connection for callers without a runtime.
 
 use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use interprocess::ConnectWaitMode;
@@ -50,6 +51,12 @@ impl Stream {
             self.timeout = Some(timeout);
         }
         Ok(())
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

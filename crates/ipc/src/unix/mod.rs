@@ -12,6 +12,7 @@ mod path;
 mod stream;
 mod sys;
 mod user;
+mod wakeup;
 
 pub(crate) use endpoint::places;
 pub use identity::PeerIdentity;
@@ -22,5 +23,7 @@ pub use passed::passed_sockets;
 pub use path::{PathError, check_directory, check_file, check_parents};
 #[cfg(feature = "tokio")]
 pub use stream::{Stream, connect};
+pub(crate) use sys::boot_time;
 pub(crate) use user::{SERVER_USER, User, find_user, is_always_trusted};
 pub use user::{UntrustedServer, own_uid};
+pub use wakeup::{Waker, Wakeups, wakeups};
