@@ -1,11 +1,12 @@
 //! Local sockets between callers and the daemon: where they are, how they are made and reached safely, and
-//! who is at the other end.
+//! who is at the other end. On Windows, a socket is a named pipe.
 //!
 //! This crate knows nothing of messages. It never decides who may have what: it reports a
 //! [`PeerIdentity`], taken once from the kernel when a connection is accepted, and checks on the caller's side
 //! ([`ServerTrust`]) that the server is one to talk to.
 //!
-//! What is so on Unix only is in one private module, and all `unsafe` in one of that.
+//! What differs between the systems is in one private module for each, behind the same names as far as the same things
+//! exist; all `unsafe` is in a private module of theirs.
 
 mod clock;
 mod endpoint;
@@ -15,9 +16,13 @@ mod trust;
 #[cfg(unix)]
 mod unix;
 mod wakeup;
+#[cfg(windows)]
+mod windows;
 
 #[cfg(unix)]
 use unix as system;
+#[cfg(windows)]
+use windows as system;
 
 pub use clock::boot_time;
 pub use endpoint::Endpoint;
@@ -30,3 +35,5 @@ pub use trust::{ConnectError, ServerTrust};
 #[cfg(unix)]
 pub use unix::{PathError, check_directory, check_file, check_parents, own_uid, passed_sockets};
 pub use wakeup::Wakeup;
+#[cfg(windows)]
+pub use windows::{Sid, own_sid};
