@@ -3,7 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may panic, too")]
 
 mod calls;
+#[cfg(unix)]
 mod examples;
 mod fake;
 mod tasks;
+#[cfg(unix)]
 mod trust;
