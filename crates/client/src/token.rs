@@ -7,6 +7,9 @@ use tokenbroker_secret::SecretString;
 
 use crate::session::Instance;
 
+/// The end of the year 9999. RFC 3339 goes no further, and some systems' clocks not much.
+const LAST: Duration = Duration::from_secs(253_402_300_799);
+
 /// A token that may be used now. Wiped when dropped; its `Debug` does not show it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Token {
@@ -63,7 +66,8 @@ impl Token {
 
     /// When it expires by the wall clock.
     pub fn expires_at(&self) -> SystemTime {
-        UNIX_EPOCH.checked_add(Duration::from_millis(self.token.expires_at_ms)).unwrap_or(UNIX_EPOCH)
+        let since_epoch = Duration::from_millis(self.token.expires_at_ms).min(LAST);
+        UNIX_EPOCH.checked_add(since_epoch).unwrap_or(UNIX_EPOCH)
     }
 
     /// What was granted, separated by spaces, if the request or the authorization server named a scope.
@@ -184,6 +188,6 @@ mod tests {
         assert_eq!(token().expires_at(), UNIX_EPOCH + Duration::from_millis(2500));
         let mut far = token();
         far.token.expires_at_ms = u64::MAX;
-        assert!(far.expires_at() > SystemTime::UNIX_EPOCH);
+        assert_eq!(far.expires_at(), UNIX_EPOCH + LAST);
     }
 }
