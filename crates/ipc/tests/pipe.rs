@@ -6,6 +6,10 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use interprocess::os::windows::ToWtf16;
+use interprocess::os::windows::named_pipe::PipeListenerOptions;
+use interprocess::os::windows::named_pipe::pipe_mode::Bytes;
+use interprocess::os::windows::security_descriptor::SecurityDescriptor;
 use tempfile::TempDir;
 use tokenbroker_ipc::{
     BindError, ConnectError, Endpoint, Listener, ServerTrust, StateLock, Wakeup, blocking, boot_time,
@@ -293,6 +297,35 @@ async fn s14_a_pipe_on_which_somebody_answers_is_left_alone() {
         }
     };
     within(free).await;
+}
+
+/// Windows lets nobody make a pipe in another's name; Wine does.
+#[tokio::test]
+async fn s17_a_pipe_of_somebody_elses_is_not_spoken_to() {
+    const STRANGER: &str = "S-1-5-21-1-2-3-1001";
+    let place = Place::new();
+    let descriptor = format!("O:{STRANGER}D:(A;;GA;;;WD)").to_wtf_16().unwrap().into_owned();
+    let options = PipeListenerOptions::new()
+        .path(place.pipe())
+        .security_descriptor(Some(SecurityDescriptor::deserialize(&descriptor).unwrap()));
+    let listener = match options.create_tokio_duplex::<Bytes>() {
+        Err(error) => {
+            eprintln!("NOT RUN: s17_a_pipe_of_somebody_elses_is_not_spoken_to needs such a pipe: {error}");
+            return;
+        }
+        Ok(listener) => listener,
+    };
+    let endpoint = place.endpoint();
+    let refused = |connected: Result<(), ConnectError>| match connected {
+        Err(ConnectError::Untrusted(refused)) => refused.owner.to_string(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(refused(connect(&endpoint, &trust()).await.map(drop)), STRANGER);
+    within(listener.accept()).await.unwrap();
+    assert_eq!(refused(blocking::connect(&endpoint, &trust()).map(drop)), STRANGER);
+    let mut accepted = within(listener.accept()).await.unwrap();
+    assert_eq!(within(accepted.read(&mut [0; 4])).await.unwrap(), 0, "nothing was sent");
+    connect(&endpoint, &ServerTrust::of_user(STRANGER)).await.unwrap();
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ mod simulate;
 mod steps;
 mod tally;
 mod test;
+mod windows;
 mod workspace;
 
 use std::process::ExitCode;
@@ -37,6 +38,8 @@ enum Command {
     Simulate(simulate::Simulation),
     /// Measures a warm get against a raw exchange of the same sizes, and while an issuer hangs
     Bench,
+    /// Checks what callers link for Windows, and runs its tests over named pipes under Wine
+    Windows,
     /// Asks the RustSec database about every dependency; needs the network
     Advisories,
     /// One of the processes of `demo`
@@ -67,6 +70,7 @@ fn run(command: Command) -> Result {
         Command::Demo => demo::run(&Workspace::find()?),
         Command::Simulate(simulation) => simulation.run(&Workspace::find()?),
         Command::Bench => bench::run(&Workspace::find()?),
+        Command::Windows => windows::run(&Workspace::find()?),
         Command::Advisories => advisories::run(&Workspace::find()?),
         Command::DemoGets(gets) => gets.run(),
         Command::BenchRelease => bench::measure(&Workspace::find()?),
