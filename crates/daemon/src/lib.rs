@@ -15,6 +15,7 @@ mod log;
 mod logging;
 mod options;
 mod places;
+mod requests;
 mod sessions;
 mod shared;
 mod startup;

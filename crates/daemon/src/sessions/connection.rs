@@ -15,8 +15,8 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Sleep;
 use zeroize::Zeroize;
 
-use super::requests::{Answer, Outcome, Session};
 use crate::convert;
+use crate::requests::{self, Answer, Outcome, Session};
 use crate::shared::Shared;
 
 /// How long a caller may take from connecting to the end of its hello, and from the first byte of a later frame to
@@ -162,7 +162,7 @@ impl Connection {
             Outcome::Response(response) => encode_into(&Reply { id, response }, &mut self.replies),
         };
         if encoded.is_err() {
-            let response = super::requests::does_not_fit();
+            let response = requests::does_not_fit();
             if encode_into(&Reply { id, response }, &mut self.replies).is_err() {
                 tracing::error!("a reply could not be encoded");
             }

@@ -1,12 +1,8 @@
 //! IPC sessions: one task for each connection, all on the IPC thread's runtime.
 //!
-//! - `connection`: hello, frames, deadlines, what is under way
-//! - `requests`: what each request does
-//! - `credentials`: requests that change or list credentials
+//! `connection` has hello, frames, deadlines and what is under way; what each request does is in `requests`.
 
 mod connection;
-mod credentials;
-mod requests;
 
 use std::io;
 use std::sync::Arc;

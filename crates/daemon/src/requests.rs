@@ -1,5 +1,7 @@
 //! What each request does: who may ask it, and who answers.
 
+mod credentials;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,7 +18,6 @@ use tokenbroker_protocol::{
 };
 use tokio::sync::oneshot;
 
-use super::credentials;
 use crate::clock;
 use crate::convert;
 use crate::key_store;
@@ -29,13 +30,13 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 const PAGE: usize = 50;
 
 /// What a request is answered with: at once, or when it is done.
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Now(Outcome),
     Later(Pin<Box<dyn Future<Output = Outcome> + Send>>),
 }
 
 /// What came of a request. A token is encoded from its slot when it is sent, and not copied before.
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Token { granted: Granted, now: Moment },
     Response(Response),
 }
@@ -54,17 +55,17 @@ impl From<Failure> for Outcome {
 
 /// A caller and what it may do.
 #[derive(Clone)]
-pub(super) struct Session {
+pub(crate) struct Session {
     peer: Arc<PeerIdentity>,
     shared: Arc<Shared>,
 }
 
 impl Session {
-    pub(super) fn new(peer: PeerIdentity, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(peer: PeerIdentity, shared: Arc<Shared>) -> Self {
         Self { peer: Arc::new(peer), shared }
     }
 
-    pub(super) fn answer(&self, command: Command) -> Answer {
+    pub(crate) fn answer(&self, command: Command) -> Answer {
         match command {
             Command::Ping => Answer::Now(Response::Done.into()),
             Command::GetToken(get) => self.get_token(get),
@@ -292,7 +293,7 @@ impl Session {
         self.shared.admin.load().permits(&self.caller())
     }
 
-    pub(super) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
@@ -304,7 +305,7 @@ impl Session {
     }
 
     /// Only for administrators: it tells which clients there are.
-    pub(super) fn unknown_client(&self, client: &str) -> Failure {
+    pub(crate) fn unknown_client(&self, client: &str) -> Failure {
         let config = self.shared.config.load();
         let names = config.clients.keys().map(ClientName::as_str);
         // What can't be a name is near to none, and may be too long to compare.
@@ -363,7 +364,7 @@ fn shutting_down() -> Failure {
 }
 
 /// In the place of a reply that is longer than a frame.
-pub(super) fn does_not_fit() -> Response {
+pub(crate) fn does_not_fit() -> Response {
     Response::Failed(Failure::new(
         FailureCode::TokenTooLarge,
         "the reply is longer than the protocol carries",
