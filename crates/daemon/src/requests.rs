@@ -10,7 +10,7 @@ use tokenbroker_core::config::{ClientName, nearest};
 use tokenbroker_core::engine::{Granted, Refusal, WaiterId};
 use tokenbroker_core::narrowing::Narrowing;
 use tokenbroker_core::policy::Caller;
-use tokenbroker_core::slots::Slot;
+use tokenbroker_core::slots::{Cell, Slot};
 use tokenbroker_core::time::Moment;
 use tokenbroker_ipc::PeerIdentity;
 use tokenbroker_protocol::{
@@ -71,6 +71,7 @@ impl Session {
             Command::GetToken(get) => self.get_token(get),
             Command::Rejected(rejected) => self.rejected(rejected),
             Command::Status { client, after } => self.status(client.as_deref(), after.as_deref()),
+            Command::Subscribe(_) | Command::Cancel { .. } => Answer::Now(only_on_a_connection().into()),
             _ => self.administer(command),
         }
     }
@@ -168,6 +169,17 @@ impl Session {
         let Some(configured) = config.clients.get(client.as_str()) else { return Err(denied(client)) };
         Narrowing::of(configured, scope.as_deref(), resource, audience.as_deref())
             .map_err(|error| convert::not_permitted(&error))
+    }
+
+    /// Where what a caller asks for is published, if it may have it and it is there.
+    pub(crate) fn token_key(&self, get: &GetToken) -> Result<Arc<Cell>, Failure> {
+        let slot = self.permitted(&get.client)?;
+        let narrowing = self.narrowing(get)?;
+        match narrowing.is_as_configured() {
+            true => slot.cell(slot.handle()),
+            false => slot.narrowed(&narrowing, clock::moment()),
+        }
+        .ok_or_else(not_kept_any_more)
     }
 
     fn status(&self, client: Option<&str>, after: Option<&str>) -> Answer {
@@ -357,6 +369,17 @@ fn unknown_handle() -> Failure {
     let message =
         "this daemon knows no token with this handle that the caller could have: get the token again";
     Failure::new(FailureCode::UnknownHandle, message)
+}
+
+/// A subscription's narrower token key made room for others.
+fn not_kept_any_more() -> Failure {
+    let message = "this part of the client's scope and resources is not kept any more: subscribe again";
+    Failure::new(FailureCode::UnknownHandle, message)
+}
+
+/// They are about the connection itself, which takes care of them.
+fn only_on_a_connection() -> Failure {
+    Failure::new(FailureCode::InvalidRequest, "this can only be asked on a native connection")
 }
 
 fn shutting_down() -> Failure {
