@@ -68,6 +68,15 @@ impl Wire {
         }
     }
 
+    /// The connection once more, to be given to somebody else.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn try_clone(&self) -> io::Result<UnixStream> {
+        self.stream.try_clone()
+    }
+
     /// Sends bytes as they are.
     ///
     /// # Panics
