@@ -1,6 +1,7 @@
 //! A connection for callers without a runtime.
 
 use std::io::{self, Read, Write};
+#[cfg(unix)]
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -54,6 +55,7 @@ impl Stream {
     }
 }
 
+#[cfg(unix)]
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()

@@ -20,6 +20,7 @@ mod path;
 mod stream;
 mod sys;
 mod trust;
+#[cfg(unix)]
 mod wakeup;
 
 pub use clock::boot_time;
@@ -33,6 +34,7 @@ pub use path::{PathError, check_directory, check_file, check_parents};
 #[cfg(feature = "tokio")]
 pub use stream::{Stream, connect};
 pub use trust::{ConnectError, ServerTrust, UntrustedServer};
+#[cfg(unix)]
 pub use wakeup::{Waker, Wakeup, Wakeups, wakeups};
 
 /// The effective user of this process: whom it acts as.
