@@ -7,7 +7,7 @@ use tokenbroker_keystore::{Error, KeyStore, PublicKey, Stored};
 use tokenbroker_protocol::{Command, Failure, FailureCode, KeyAlgorithm, Response};
 use tokio::sync::oneshot;
 
-use super::requests::Session;
+use super::Session;
 use crate::clock;
 use crate::convert;
 use crate::key_store::{CallError, PATIENT};

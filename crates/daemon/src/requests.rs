@@ -1,5 +1,7 @@
 //! What each request does: who may ask it, and who answers.
 
+mod credentials;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +10,7 @@ use tokenbroker_core::config::{ClientName, nearest};
 use tokenbroker_core::engine::{Granted, Refusal, WaiterId};
 use tokenbroker_core::narrowing::Narrowing;
 use tokenbroker_core::policy::Caller;
-use tokenbroker_core::slots::Slot;
+use tokenbroker_core::slots::{Cell, Slot};
 use tokenbroker_core::time::Moment;
 use tokenbroker_ipc::PeerIdentity;
 use tokenbroker_protocol::{
@@ -16,7 +18,6 @@ use tokenbroker_protocol::{
 };
 use tokio::sync::oneshot;
 
-use super::credentials;
 use crate::clock;
 use crate::convert;
 use crate::key_store;
@@ -29,13 +30,13 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 const PAGE: usize = 50;
 
 /// What a request is answered with: at once, or when it is done.
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Now(Outcome),
     Later(Pin<Box<dyn Future<Output = Outcome> + Send>>),
 }
 
 /// What came of a request. A token is encoded from its slot when it is sent, and not copied before.
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Token { granted: Granted, now: Moment },
     Response(Response),
 }
@@ -54,22 +55,23 @@ impl From<Failure> for Outcome {
 
 /// A caller and what it may do.
 #[derive(Clone)]
-pub(super) struct Session {
+pub(crate) struct Session {
     peer: Arc<PeerIdentity>,
     shared: Arc<Shared>,
 }
 
 impl Session {
-    pub(super) fn new(peer: PeerIdentity, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(peer: PeerIdentity, shared: Arc<Shared>) -> Self {
         Self { peer: Arc::new(peer), shared }
     }
 
-    pub(super) fn answer(&self, command: Command) -> Answer {
+    pub(crate) fn answer(&self, command: Command) -> Answer {
         match command {
             Command::Ping => Answer::Now(Response::Done.into()),
             Command::GetToken(get) => self.get_token(get),
             Command::Rejected(rejected) => self.rejected(rejected),
             Command::Status { client, after } => self.status(client.as_deref(), after.as_deref()),
+            Command::Subscribe(_) | Command::Cancel { .. } => Answer::Now(only_on_a_connection().into()),
             _ => self.administer(command),
         }
     }
@@ -167,6 +169,17 @@ impl Session {
         let Some(configured) = config.clients.get(client.as_str()) else { return Err(denied(client)) };
         Narrowing::of(configured, scope.as_deref(), resource, audience.as_deref())
             .map_err(|error| convert::not_permitted(&error))
+    }
+
+    /// Where what a caller asks for is published, if it may have it and it is there.
+    pub(crate) fn token_key(&self, get: &GetToken) -> Result<Arc<Cell>, Failure> {
+        let slot = self.permitted(&get.client)?;
+        let narrowing = self.narrowing(get)?;
+        match narrowing.is_as_configured() {
+            true => slot.cell(slot.handle()),
+            false => slot.narrowed(&narrowing, clock::moment()),
+        }
+        .ok_or_else(not_kept_any_more)
     }
 
     fn status(&self, client: Option<&str>, after: Option<&str>) -> Answer {
@@ -292,7 +305,7 @@ impl Session {
         self.shared.admin.load().permits(&self.caller())
     }
 
-    pub(super) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
@@ -304,7 +317,7 @@ impl Session {
     }
 
     /// Only for administrators: it tells which clients there are.
-    pub(super) fn unknown_client(&self, client: &str) -> Failure {
+    pub(crate) fn unknown_client(&self, client: &str) -> Failure {
         let config = self.shared.config.load();
         let names = config.clients.keys().map(ClientName::as_str);
         // What can't be a name is near to none, and may be too long to compare.
@@ -358,12 +371,23 @@ fn unknown_handle() -> Failure {
     Failure::new(FailureCode::UnknownHandle, message)
 }
 
+/// A subscription's narrower token key made room for others.
+fn not_kept_any_more() -> Failure {
+    let message = "this part of the client's scope and resources is not kept any more: subscribe again";
+    Failure::new(FailureCode::UnknownHandle, message)
+}
+
+/// They are about the connection itself, which takes care of them.
+fn only_on_a_connection() -> Failure {
+    Failure::new(FailureCode::InvalidRequest, "this can only be asked on a native connection")
+}
+
 fn shutting_down() -> Failure {
     Failure::new(FailureCode::ShuttingDown, "the daemon shuts down")
 }
 
 /// In the place of a reply that is longer than a frame.
-pub(super) fn does_not_fit() -> Response {
+pub(crate) fn does_not_fit() -> Response {
     Response::Failed(Failure::new(
         FailureCode::TokenTooLarge,
         "the reply is longer than the protocol carries",
