@@ -54,11 +54,15 @@ pub mod blocking;
 #[cfg(feature = "tokio")]
 mod broker;
 mod builder;
+mod cache;
 mod clock;
 mod error;
+mod key;
 mod pool;
 mod question;
+mod request;
 mod session;
+mod source;
 mod token;
 
 pub use tokenbroker_protocol as protocol;
@@ -67,4 +71,7 @@ pub use tokenbroker_protocol as protocol;
 pub use broker::Broker;
 pub use builder::Builder;
 pub use error::{Error, ProtocolError, Tried};
-pub use token::{Token, TokenRequest};
+pub use request::TokenRequest;
+pub use source::{TokenFuture, TokenSource};
+pub use token::Token;
+pub use tokenbroker_protocol::{Failure, FailureCode, Party};
