@@ -99,7 +99,7 @@ fn cargo(workspace: &Workspace, place: &Path, command: &str) -> Command {
     let mut cargo = Command::new(CARGO);
     cargo
         .current_dir(workspace.root())
-        .args([command, "-Zbuild-std=std,panic_abort", "--target", TARGET])
+        .args([command, "--locked", "-Zbuild-std=std,panic_abort", "--target", TARGET])
         .env("RUSTC", RUSTC)
         .env("RUSTC_BOOTSTRAP", "1") // building the standard library is for compilers of the future
         .env("RUSTFLAGS", "--deny=warnings")

@@ -25,7 +25,8 @@ impl PeerIdentity {
     ///
     /// # Errors
     ///
-    /// [`IdentityError`]; then the peer is to be refused. One that connected anonymously is unknown.
+    /// [`IdentityError`]; then the peer is to be refused. One that connected anonymously is unknown, and so is one that
+    /// reserved the right to change who it is later, as `CreateFile` does unless told otherwise.
     pub fn of(pipe: BorrowedHandle<'_>) -> Result<Self, IdentityError> {
         let user = sys::client_user(pipe).map_err(refused)?;
         let pid = sys::client_process(pipe).ok().filter(|pid| *pid != 0);
