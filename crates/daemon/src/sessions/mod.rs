@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenbroker_ipc::Listener;
+use tokenbroker_ipc::{Listener, PeerIdentity, Stream};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
@@ -23,6 +23,16 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves callers until the daemon shuts down, then lets what is under way come to its end.
 pub(crate) async fn serve(listener: Listener, shared: Arc<Shared>) {
+    accept(listener, &shared, |stream, peer| Connection::new(stream, peer, Arc::clone(&shared)).run()).await;
+}
+
+/// Accepts callers until the daemon shuts down, and has a task of its own `converse` with each; then lets what is under
+/// way come to its end.
+pub(crate) async fn accept<C: Future<Output = ()> + Send + 'static>(
+    listener: Listener,
+    shared: &Shared,
+    converse: impl Fn(Stream, PeerIdentity) -> C,
+) {
     let connections = TaskTracker::new();
     let mut out_of_order = false;
     loop {
@@ -34,7 +44,7 @@ pub(crate) async fn serve(listener: Listener, shared: Arc<Shared>) {
             Ok((stream, Ok(peer))) => {
                 out_of_order = false;
                 let span = tracing::debug_span!("caller", uid = peer.uid, pid = peer.pid);
-                connections.spawn(Connection::new(stream, peer, Arc::clone(&shared)).run().instrument(span));
+                connections.spawn(converse(stream, peer).instrument(span));
             }
             Ok((_, Err(unidentified))) => tracing::debug!("a connection was refused: {unidentified}"),
             Err(error) if is_the_peers(&error) => {}
