@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use hyper::body::{Buf, Frame, SizeHint};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use zeroize::Zeroizing;
 
@@ -45,10 +45,6 @@ impl From<Refusal> for Response<Body> {
         }
         if let Some(methods) = allow {
             headers.insert(ALLOW, HeaderValue::from_static(methods));
-        }
-        if status == StatusCode::UNAUTHORIZED {
-            // RFC 6749 section 5.2 and RFC 9110 section 11.6.1 want to see it, though what authenticates is the socket.
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"tokenbroker\""));
         }
         response
     }

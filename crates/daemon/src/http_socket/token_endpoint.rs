@@ -8,7 +8,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, PRAGMA};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, PRAGMA, WWW_AUTHENTICATE};
 use hyper::{HeaderMap, Request, Response, StatusCode};
 use percent_encoding::percent_decode;
 use serde::Serialize;
@@ -53,7 +53,7 @@ pub(super) async fn answer(
         },
         Err(refusal) => refusal.into(),
     };
-    without_caching(response)
+    with_headers(response, &head.headers)
 }
 
 fn render(_client: &str, granted: &Granted, now: Moment) -> io::Result<Response<Body>> {
@@ -67,9 +67,15 @@ fn render(_client: &str, granted: &Granted, now: Moment) -> io::Result<Response<
     Ok(reply::json(token::in_one_piece(&json, json.access_token.len() + scope.map_or(0, str::len))?))
 }
 
-/// RFC 6749 section 5.1 wants both headers; one of them is there already.
-fn without_caching(mut response: Response<Body>) -> Response<Body> {
-    response.headers_mut().insert(PRAGMA, HeaderValue::from_static("no-cache"));
+/// RFC 6749 section 5.1 wants another header beside Cache-Control, and section 5.2 a challenge for those who tried to
+/// authenticate. Others get none: there is nothing to try, and libraries report the challenge in the place of the error.
+fn with_headers(mut response: Response<Body>, asked: &HeaderMap) -> Response<Body> {
+    let status = response.status();
+    let headers = response.headers_mut();
+    headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+    if status == StatusCode::UNAUTHORIZED && asked.contains_key(AUTHORIZATION) {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"tokenbroker\""));
+    }
     response
 }
 
