@@ -64,13 +64,11 @@ async fn converse(stream: Stream, peer: PeerIdentity, shared: Arc<Shared>) {
             .serve_connection(TokioIo::new(stream), conversation)
     );
     let ended = tokio::select! {
-        // First, so that whoever waits is told that nothing follows the reply.
-        biased;
+        ended = connection.as_mut() => ended,
         () = stopping.cancelled() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }
-        ended = connection.as_mut() => ended,
     };
     match ended {
         Ok(()) => tracing::debug!("a connection ended"),

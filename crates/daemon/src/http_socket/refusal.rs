@@ -22,6 +22,8 @@ pub(super) struct Refusal {
     pub(super) retry_after: Option<u64>,
     /// The methods that would do.
     pub(super) allow: Option<&'static str>,
+    /// Nothing more will be answered on the connection: the next daemon takes another one.
+    pub(super) is_last: bool,
 }
 
 /// What the body holds.
@@ -34,7 +36,7 @@ struct Json<'a> {
 impl Refusal {
     pub(super) fn new(status: StatusCode, error: &'static str, description: &str) -> Self {
         let description = description.chars().map(printable).take(MAX_DESCRIPTION).collect();
-        Self { status, error, description, retry_after: None, allow: None }
+        Self { status, error, description, retry_after: None, allow: None, is_last: false }
     }
 
     /// The request itself is wrong.
@@ -74,7 +76,8 @@ impl Refusal {
             FailureCode::ShuttingDown => Some(1),
             _ => None,
         };
-        Self { retry_after, ..Self::new(status, error, &description) }
+        let is_last = failure.code == FailureCode::ShuttingDown;
+        Self { retry_after, is_last, ..Self::new(status, error, &description) }
     }
 
     /// The body, in JSON.

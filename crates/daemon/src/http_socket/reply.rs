@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use hyper::body::{Buf, Frame, SizeHint};
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use hyper::{Response, StatusCode};
 use zeroize::Zeroizing;
 
@@ -37,7 +37,7 @@ pub(super) fn text(status: StatusCode, kind: &'static str, bytes: Zeroizing<Vec<
 
 impl From<Refusal> for Response<Body> {
     fn from(refusal: Refusal) -> Self {
-        let Refusal { status, retry_after, allow, .. } = refusal;
+        let Refusal { status, retry_after, allow, is_last, .. } = refusal;
         let mut response = text(status, "application/json", refusal.json().into());
         let headers = response.headers_mut();
         if let Some(seconds) = retry_after {
@@ -45,6 +45,9 @@ impl From<Refusal> for Response<Body> {
         }
         if let Some(methods) = allow {
             headers.insert(ALLOW, HeaderValue::from_static(methods));
+        }
+        if is_last {
+            headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         response
     }

@@ -43,7 +43,7 @@ pub(super) type Render = fn(&str, &Granted, Moment) -> io::Result<Response<Body>
 
 pub(super) fn answer(session: &Session, client: &str, query: &str) -> Answer {
     match asked(client, query) {
-        Ok(get) => answer_as(session, get, render),
+        Ok(get) => answer_as(session, client, get, render),
         Err(refusal) => Answer::Now(refusal.into()),
     }
 }
@@ -61,18 +61,17 @@ fn asked(client: &str, query: &str) -> Result<GetToken, Refusal> {
     parameters.get_token(client)
 }
 
-/// Asks for a token as a native session does. A warm one is there at once.
-pub(super) fn answer_as(session: &Session, get: GetToken, render: Render) -> Answer {
-    let client = get.client.clone();
+/// Asks for a client's token as a native session does. A warm one is there at once.
+pub(super) fn answer_as(session: &Session, client: &str, get: GetToken, render: Render) -> Answer {
     // Only a part of what is configured can be refused for what it is.
     let part = get.scope.is_some() || !get.resource.is_empty() || get.audience.is_some();
     let asked = part.then(|| get.clone());
     match session.answer(Command::GetToken(get)) {
         requests::Answer::Now(outcome) => {
-            Answer::Now(finish(session, &client, asked.as_ref(), outcome, render))
+            Answer::Now(finish(session, client, asked.as_ref(), outcome, render))
         }
         requests::Answer::Later(outcome) => {
-            let session = session.clone();
+            let (session, client) = (session.clone(), client.to_owned());
             Answer::Later(Box::pin(async move {
                 finish(&session, &client, asked.as_ref(), outcome.await, render)
             }))

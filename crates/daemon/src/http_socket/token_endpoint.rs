@@ -47,7 +47,7 @@ pub(super) async fn answer(
     let body = read(body).await;
     progress.received();
     let response = match body.and_then(|body| asked(&head.headers, &body)) {
-        Ok(get) => match token::answer_as(&session, get, render) {
+        Ok((client, get)) => match token::answer_as(&session, &client, get, render) {
             Answer::Now(response) => response,
             Answer::Later(response) => response.await,
         },
@@ -100,8 +100,8 @@ async fn read(mut body: Incoming) -> Result<Zeroizing<Vec<u8>>, Refusal> {
     Ok(whole)
 }
 
-/// What the form asks for.
-fn asked(headers: &HeaderMap, body: &[u8]) -> Result<GetToken, Refusal> {
+/// Which client the form asks, and for what.
+fn asked(headers: &HeaderMap, body: &[u8]) -> Result<(String, GetToken), Refusal> {
     if !is_form(headers) {
         return Err(Refusal::invalid_request("the body must be application/x-www-form-urlencoded"));
     }
@@ -123,7 +123,8 @@ fn asked(headers: &HeaderMap, body: &[u8]) -> Result<GetToken, Refusal> {
         (None, None) => return Err(Refusal::invalid_request("client_id is missing")),
     };
     // What else is in the form is ignored, as RFC 6749 section 3.2 has it, `min_ttl` and `wait` included.
-    Ok(form.scope_and_target(&client))
+    let get = form.scope_and_target(&client);
+    Ok((client, get))
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
@@ -160,7 +161,7 @@ mod tests {
         if !authorization.is_empty() {
             headers.insert(AUTHORIZATION, authorization.parse().unwrap());
         }
-        asked(&headers, form.as_bytes())
+        asked(&headers, form.as_bytes()).map(|(_, get)| get)
     }
 
     fn basic(user_and_password: &str) -> String {

@@ -209,6 +209,7 @@ fn a_web_page_that_gets_here_through_something_that_forwards_is_refused() {
         "Origin: null",
         "Sec-Fetch-Site: cross-site",
         "Sec-Fetch-Site: same-site",
+        "Sec-Fetch-Site: same-origin",
     ] {
         caller.ask("GET", "/v1/tokens/app", &[header]).refused(403, "access_denied");
         caller.ask("GET", "/metrics", &[header]).refused(403, "access_denied");
