@@ -7,6 +7,9 @@ mod caller;
 mod calls;
 mod examples;
 mod fake;
+#[cfg(feature = "reqwest")]
+mod http_client;
 mod last_word;
+mod resource;
 mod tasks;
 mod trust;
