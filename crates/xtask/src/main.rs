@@ -9,6 +9,7 @@ mod demo;
 mod peers;
 mod process;
 mod simulate;
+mod soak;
 mod steps;
 mod tally;
 mod test;
@@ -37,11 +38,16 @@ enum Command {
     Simulate(simulate::Simulation),
     /// Measures a warm get against a raw exchange of the same sizes, and while an issuer hangs
     Bench,
+    /// Callers, subscribers, reloads and restarts for as long as you like: no failed get, and nothing that grows
+    Soak(soak::Soak),
     /// Asks the RustSec database about every dependency; needs the network
     Advisories,
     /// One of the processes of `demo`
     #[command(hide = true)]
     DemoGets(demo::Gets),
+    /// `soak`, with the programs that there are
+    #[command(hide = true)]
+    SoakHere(soak::Soak),
     /// `bench`, in the release build of itself
     #[command(hide = true)]
     BenchRelease,
@@ -67,6 +73,8 @@ fn run(command: Command) -> Result {
         Command::Demo => demo::run(&Workspace::find()?),
         Command::Simulate(simulation) => simulation.run(&Workspace::find()?),
         Command::Bench => bench::run(&Workspace::find()?),
+        Command::Soak(soak) => soak.run(&Workspace::find()?),
+        Command::SoakHere(soak) => soak.run_here(),
         Command::Advisories => advisories::run(&Workspace::find()?),
         Command::DemoGets(gets) => gets.run(),
         Command::BenchRelease => bench::measure(&Workspace::find()?),
