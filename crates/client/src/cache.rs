@@ -48,17 +48,35 @@ impl Cache {
         Self { entries, keeping }
     }
 
-    /// A token from memory, or what to ask the daemon.
-    pub(crate) fn get<'a>(&'a self, get: Get<'a>) -> Found<'a> {
-        let hash = table::hash(&get);
+    /// A token from memory.
+    pub(crate) fn fresh(&self, get: &Get<'_>) -> Option<Token> {
         let table = self.entries.table.load();
-        let Some(entry) = table.find(hash, &get) else {
-            return Found::Nothing(Lookup { cache: self, get, hash, complaint: None, fallback: None });
-        };
-        match entry.fresh(boot_time, get.min_ttl) {
-            Some(token) => Found::Token(token),
-            None => self.miss(get, entry),
+        table.find(table::hash(get), get)?.fresh(boot_time, get.min_ttl)
+    }
+
+    /// What to do where there is none that could be given without a word: most often, what to ask the daemon.
+    #[cold]
+    pub(crate) fn look_up<'a>(&'a self, get: Get<'a>) -> Found<'a> {
+        let mut lookup =
+            Lookup { cache: self, get, hash: table::hash(&get), complaint: None, fallback: None };
+        let table = self.entries.table.load();
+        let Some(entry) = table.find(lookup.hash, &get) else { return Found::Nothing(lookup) };
+        lookup.complaint = entry.key.complaint();
+        if let (Some(complaint), Some(current)) = (&lookup.complaint, entry.current())
+            && !current.is_meant_by(complaint)
+        {
+            // It has been replaced without anybody's saying so.
+            entry.key.settle(complaint);
+            lookup.complaint = None;
+            if let Some(token) = entry.fresh(boot_time, get.min_ttl) {
+                return Found::Token(token);
+            }
         }
+        lookup.fallback = entry.fallback(boot_time());
+        if lookup.fallback.is_some() {
+            lookup.get = get.in_a_hurry();
+        }
+        Found::Nothing(lookup)
     }
 
     /// The same for somebody whose token a resource has refused.
@@ -83,28 +101,9 @@ impl Cache {
             keeping.wake();
         }
     }
-
-    #[cold]
-    fn miss<'a>(&'a self, get: Get<'a>, entry: &Arc<Entry>) -> Found<'a> {
-        let mut complaint = entry.key.complaint();
-        if let (Some(standing), Some(current)) = (&complaint, entry.current()) {
-            if !current.is_meant_by(standing) {
-                // It has been replaced without anybody's saying so.
-                entry.key.settle(standing);
-                complaint = None;
-                if let Some(token) = entry.fresh(boot_time, get.min_ttl) {
-                    return Found::Token(token);
-                }
-            }
-        }
-        let fallback = entry.fallback(boot_time());
-        let get = if fallback.is_some() { get.in_a_hurry() } else { get };
-        Found::Nothing(Lookup { cache: self, get, hash: entry.hash, complaint, fallback })
-    }
 }
 
 /// What the cache has for a get.
-#[expect(clippy::large_enum_variant, reason = "it lives for one call, on the stack")]
 pub(crate) enum Found<'a> {
     Token(Token),
     Nothing(Lookup<'a>),

@@ -35,7 +35,7 @@ impl WarmGet {
         let daemon = install.start();
         install.cli(["secret", "set", "bench"]).stdin("s3cret").run().success();
 
-        let broker = Broker::builder().socket(install.socket()).connect()?;
+        let broker = Broker::builder().socket(install.socket()).cache(false).connect()?;
         let length = broker.token("bench")?.value().len();
         if length != TOKEN {
             return Err(format!("the token has {length} bytes instead of {TOKEN}").into());
