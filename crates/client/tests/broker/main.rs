@@ -7,7 +7,6 @@ mod caller;
 mod calls;
 mod examples;
 mod fake;
-#[cfg(feature = "reqwest")]
 mod http_client;
 mod last_word;
 mod resource;
