@@ -6,7 +6,6 @@
 //! asks once starts no thread; keys that are not used any more are let go.
 
 mod entry;
-#[cfg_attr(not(unix), path = "cache/no_keeper.rs")]
 mod keeper;
 mod table;
 

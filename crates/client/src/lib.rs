@@ -65,6 +65,10 @@
 //! server there must run as root, as this user, or as the user that `TOKENBROKER_SERVER_USER` names (by default
 //! `tokenbroker`), or nothing is sent to it.
 //!
+//! On Windows a socket is a named pipe: the user's `\\.\pipe\tokenbroker-SID`, else the system's `\\.\pipe\tokenbroker`. It
+//! must belong to the system, to administrators, to this user, or to the one that `TOKENBROKER_SERVER_USER` names (by
+//! default `NT SERVICE\tokenbroker`). Whoever serves it can tell who this is, and can't act as this user.
+//!
 //! # Deadlines and repeats
 //!
 //! A get ends, one way or the other, within its [`wait`](TokenRequest::wait) (ten seconds unless given) and two

@@ -14,6 +14,9 @@ use crate::clock::boot_time;
 use crate::key::{Complaint, Key};
 use crate::session::Instance;
 
+/// The end of the year 9999. RFC 3339 goes no further, and some systems' clocks not much.
+const LAST: Duration = Duration::from_secs(253_402_300_799);
+
 /// A token that may be used now.
 ///
 /// A clone costs no more than counting. The token is wiped when the last clone and the last of its
@@ -67,7 +70,7 @@ impl Token {
         let header = header(&text).ok_or(ProtocolError::Unpresentable)?;
         let expires_in = Duration::from_millis(token.expires_in_ms);
         let serve_for = Duration::from_millis(token.serve_for_ms).min(expires_in);
-        let expires_at = UNIX_EPOCH.checked_add(Duration::from_millis(token.expires_at_ms));
+        let expires_at = UNIX_EPOCH.checked_add(Duration::from_millis(token.expires_at_ms).min(LAST));
         let facts = Facts {
             key,
             text,
@@ -343,7 +346,7 @@ pub(crate) mod tests {
         let mut far = answer("eyJ", 1, 60);
         (far.expires_in_ms, far.serve_for_ms, far.expires_at_ms) = (u64::MAX, u64::MAX, u64::MAX);
         let far = from(1, far);
-        assert!(far.is_fresh(1001 * SECOND, SECOND) && far.expires_at() > SystemTime::UNIX_EPOCH);
+        assert!(far.is_fresh(1001 * SECOND, SECOND) && far.expires_at() == UNIX_EPOCH + LAST);
         let mut short = answer("eyJ", 1, 10);
         short.serve_for_ms = u64::MAX;
         assert!(!from(1, short).is_fresh(1010 * SECOND, Duration::ZERO));

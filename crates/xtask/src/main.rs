@@ -13,6 +13,7 @@ mod soak;
 mod steps;
 mod tally;
 mod test;
+mod windows;
 mod workspace;
 
 use std::process::ExitCode;
@@ -32,6 +33,8 @@ enum Command {
     Check,
     /// Everything: format, clippy, docs, dependencies, and all tests, those with real peers too
     Test,
+    /// Checks what callers link for Windows, and runs its tests over named pipes under Wine
+    Windows,
     /// Shows the whole path, from a secret to the protected resource, and checks every step of it
     Demo,
     /// Simulates days in the life of tokens, and checks after every step what must hold
@@ -70,6 +73,7 @@ fn run(command: Command) -> Result {
     match command {
         Command::Check => check::run(&Workspace::find()?),
         Command::Test => test::run(&Workspace::find()?),
+        Command::Windows => windows::run(&Workspace::find()?),
         Command::Demo => demo::run(&Workspace::find()?),
         Command::Simulate(simulation) => simulation.run(&Workspace::find()?),
         Command::Bench => bench::run(&Workspace::find()?),

@@ -9,18 +9,22 @@ use crate::{Result, process};
 struct Peer {
     program: &'static str,
     package: &'static str,
+    /// Arguments with which it succeeds if all that is needed of it is there; none if it is enough that it is.
+    probe: &'static [&'static str],
 }
 
-const PEERS: [Peer; 9] = [
-    Peer { program: "gnome-keyring-daemon", package: "gnome-keyring" },
-    Peer { program: "dbus-run-session", package: "dbus" },
-    Peer { program: "dbus-send", package: "dbus-bin" },
-    Peer { program: "secret-tool", package: "libsecret-tools" },
-    Peer { program: "systemd-analyze", package: "systemd" },
-    Peer { program: "curl", package: "curl" },
-    Peer { program: "openssl", package: "openssl" },
-    Peer { program: "node", package: "nodejs" },
-    Peer { program: "npm", package: "npm" },
+const PEERS: [Peer; 10] = [
+    Peer { program: "gnome-keyring-daemon", package: "gnome-keyring", probe: &[] },
+    Peer { program: "dbus-run-session", package: "dbus", probe: &[] },
+    Peer { program: "dbus-send", package: "dbus-bin", probe: &[] },
+    Peer { program: "secret-tool", package: "libsecret-tools", probe: &[] },
+    Peer { program: "systemd-analyze", package: "systemd", probe: &[] },
+    Peer { program: "curl", package: "curl", probe: &[] },
+    Peer { program: "openssl", package: "openssl", probe: &[] },
+    Peer { program: "node", package: "nodejs", probe: &[] },
+    Peer { program: "npm", package: "npm", probe: &[] },
+    // Debian has the modules in a package of their own.
+    Peer { program: "python3", package: "python3-venv", probe: &["-c", "import venv, ensurepip"] },
 ];
 
 /// Installs what is missing on a Debian where we are root.
@@ -44,8 +48,20 @@ pub(crate) fn provide() {
     }
 }
 
+impl Peer {
+    fn is_here(&self) -> bool {
+        process::on_path(self.program) && (self.probe.is_empty() || self.succeeds())
+    }
+
+    fn succeeds(&self) -> bool {
+        let mut probe = Command::new(self.program);
+        probe.args(self.probe).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        probe.status().is_ok_and(|status| status.success())
+    }
+}
+
 fn missing() -> Vec<&'static Peer> {
-    PEERS.iter().filter(|peer| !process::on_path(peer.program)).collect()
+    PEERS.iter().filter(|peer| !peer.is_here()).collect()
 }
 
 fn packages(peers: &[&Peer]) -> Vec<&'static str> {
@@ -53,7 +69,7 @@ fn packages(peers: &[&Peer]) -> Vec<&'static str> {
 }
 
 /// With the package lists of the host if these will do, otherwise with new ones.
-fn install(packages: &[&str]) -> Result {
+pub(crate) fn install(packages: &[&str]) -> Result {
     let install = || process::run(apt_get(&["install", "--yes", "--no-install-recommends"]).args(packages));
     install().or_else(|_| process::run(&mut apt_get(&["update"])).and_then(|()| install()))
 }

@@ -12,10 +12,11 @@ use tokenbroker_client::protocol::{
     CONNECTION, Command, Failure, FailureCode, FrameBuffer, Reply, Request, Response, Token, decode, encode,
     frame,
 };
-use tokenbroker_ipc::{Listener, StateLock, Stream};
+use tokenbroker_ipc::{ConnectError, Endpoint, Listener, ServerTrust, StateLock, Stream, connect};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 /// What the daemon does with a request.
 pub(crate) enum Reaction {
@@ -44,7 +45,7 @@ impl Place {
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
-        self.directory.path().join("broker.sock")
+        socket_in(self.directory.path())
     }
 
     /// The daemons that start from now on are other instances than those before.
@@ -79,10 +80,14 @@ impl Place {
             runtime.block_on(async {
                 let listener = bind(&directory);
                 ready.send(()).unwrap();
+                let mut connections = JoinSet::new();
                 tokio::select! {
-                    () = accept(listener, for_thread) => {}
+                    () = accept(&listener, &mut connections, for_thread) => {}
                     _ = stopped => {}
                 }
+                connections.shutdown().await;
+                drop(listener);
+                gone(&socket_in(&directory)).await;
             });
         });
         is_ready.recv().unwrap();
@@ -214,15 +219,36 @@ fn bind(directory: &Path) -> Listener {
         }
         std::thread::yield_now();
     };
-    Listener::bind(&directory.join("broker.sock"), 0o600, &lock).unwrap()
+    Listener::bind(&socket_in(directory), 0o600, &lock).unwrap()
 }
 
-async fn accept(listener: Listener, shared: Arc<Shared>) {
+/// On Windows, a pipe with the name of a directory that nobody else has.
+fn socket_in(directory: &Path) -> PathBuf {
+    match cfg!(windows) {
+        true => Path::new(r"\\.\pipe").join(directory.file_name().unwrap()),
+        false => directory.join("broker.sock"),
+    }
+}
+
+/// A pipe is there until the runtime has seen that all that was under way is cancelled.
+async fn gone(socket: &Path) {
+    let (endpoint, trust) = (Endpoint::at(socket), ServerTrust::of_user("tokenbroker"));
+    let deadline = now() + Duration::from_secs(10);
+    loop {
+        match connect(&endpoint, &trust).await {
+            Err(ConnectError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => return,
+            still_there => assert!(now() < deadline, "{still_there:?}"),
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn accept(listener: &Listener, connections: &mut JoinSet<Option<()>>, shared: Arc<Shared>) {
     loop {
         let (stream, identity) = listener.accept().await.unwrap();
         identity.unwrap();
         shared.connections.fetch_add(1, Ordering::SeqCst);
-        tokio::spawn(serve(stream, Arc::clone(&shared)));
+        connections.spawn(serve(stream, Arc::clone(&shared)));
     }
 }
 

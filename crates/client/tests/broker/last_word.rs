@@ -1,12 +1,8 @@
 //! What a daemon says when it ends a connection for a reason of its own.
 
-use std::io::Write;
-use std::os::unix::net::UnixListener;
-
 use crate::caller::Caller;
 use crate::fake::{Place, Reaction, failed, token};
-use tokenbroker_client::protocol::hello::{DaemonHello, HIGHEST};
-use tokenbroker_client::protocol::{CONNECTION, FailureCode, Party, Reply, encode, frame};
+use tokenbroker_client::protocol::{FailureCode, Party};
 
 #[test]
 fn s10_a_quota_is_an_error_in_the_daemons_words() {
@@ -20,8 +16,15 @@ fn s10_a_quota_is_an_error_in_the_daemons_words() {
     assert_eq!(daemon.connections(), 2, "it is final");
 }
 
+#[cfg(unix)]
 #[test]
 fn s10_the_last_word_is_heard_though_nobody_listens_to_the_question() {
+    use std::io::Write;
+    use std::os::unix::net::UnixListener;
+
+    use tokenbroker_client::protocol::hello::{DaemonHello, HIGHEST};
+    use tokenbroker_client::protocol::{CONNECTION, Reply, encode, frame};
+
     let place = Place::new();
     let listener = UnixListener::bind(place.socket()).unwrap();
     let hello = DaemonHello { version: Some(HIGHEST), instance: [7; 16] };

@@ -5,10 +5,13 @@
 mod cache;
 mod caller;
 mod calls;
+#[cfg(unix)]
 mod examples;
 mod fake;
 mod http_client;
 mod last_word;
+#[cfg(any(unix, feature = "reqwest"))]
 mod resource;
 mod tasks;
+#[cfg(unix)]
 mod trust;

@@ -1,7 +1,6 @@
 //! A connection for callers without a runtime.
 
 use std::io::{self, Read, Write};
-#[cfg(unix)]
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use interprocess::local_socket::prelude::*;
 use interprocess::local_socket::{ConnectOptions, GenericFilePath};
 use interprocess::os::unix::uds_local_socket;
 
-use crate::identity::server_uid;
+use super::identity::server_uid;
 use crate::{ConnectError, Endpoint, ServerTrust};
 
 /// The shortest timeout that is not taken for "none".
@@ -55,7 +54,6 @@ impl Stream {
     }
 }
 
-#[cfg(unix)]
 impl AsFd for Stream {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
