@@ -19,7 +19,7 @@ use tokenbroker_protocol::{FailureCode, Response};
 use crate::builder::Destination;
 use crate::clock::{Skew, boot_time};
 use crate::key::{Complaint, Key};
-use crate::question::Get;
+use crate::question::{Get, Patience};
 use crate::session::Answer;
 use crate::token::Origin;
 use crate::{Error, ProtocolError, Token};
@@ -74,7 +74,8 @@ impl Cache {
         }
         if let Some((token, is_orphan)) = entry.fallback(boot_time()) {
             lookup.fallback = Some(token);
-            lookup.get = if is_orphan { get.in_a_hurry() } else { get };
+            let patience = if is_orphan { Patience::Little } else { Patience::ForAnswers };
+            lookup.get = get.with_patience(patience);
         }
         Found::Nothing(lookup)
     }
@@ -324,10 +325,15 @@ mod tests {
         entry.publish(&token("a", 1, 60));
         let request = TokenRequest::new("x").min_ttl(90 * SECOND).wait(30 * SECOND);
         let longer = Get::with(&request);
-        let deadline = |lookup: &Lookup<'_>| Question::Get(lookup.question()).deadline();
-        assert_eq!(deadline(&lookup(&cache, longer)), 32 * SECOND);
+        let waits = |lookup: &Lookup<'_>| {
+            let question = Question::Get(lookup.question());
+            (question.deadline(), question.absence())
+        };
+        assert_eq!(waits(&lookup(&cache, longer)), (32 * SECOND, None));
         entry.orphan();
-        assert_eq!(deadline(&lookup(&cache, longer)), SECOND);
+        assert_eq!(waits(&lookup(&cache, longer)), (SECOND, None));
+        entry.forget();
+        assert_eq!(waits(&lookup(&cache, longer)), (32 * SECOND, Some(30 * SECOND)));
     }
 
     #[test]
