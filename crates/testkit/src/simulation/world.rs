@@ -363,7 +363,8 @@ impl World {
 
     fn write_kept(&mut self) {
         if let Some(engine) = &self.engine {
-            self.kept.write(&self.clock, engine.tokens_to_keep(self.clock.now()));
+            let tokens = engine.tokens_to_keep(self.clock.now());
+            self.kept.write(&self.clock, tokens.iter().map(KeptToken::from).collect());
             self.is_unwritten = false;
         }
     }

@@ -270,7 +270,7 @@ impl World {
             Effect::Note(note) => self.notes.push((self.now, note)),
             Effect::LoadTokens => self.comes_back(self.store.latency, Event::Restored(self.kept.clone())),
             Effect::KeepTokens => {
-                self.kept = self.engine.tokens_to_keep(self.clocks());
+                self.kept = self.engine.tokens_to_keep(self.clocks()).iter().map(KeptToken::from).collect();
                 self.kept_at.push(self.now);
             }
             Effect::ListCredentials => {
