@@ -54,6 +54,9 @@ enum Command {
     /// `bench`, in the release build of itself
     #[command(hide = true)]
     BenchRelease,
+    /// The part of `bench` about very many clients and about one, in the release build of itself
+    #[command(hide = true)]
+    BenchScale,
     /// The other end of the raw exchange of `bench`
     #[command(hide = true)]
     BenchPingPong,
@@ -82,6 +85,7 @@ fn run(command: Command) -> Result {
         Command::Advisories => advisories::run(&Workspace::find()?),
         Command::DemoGets(gets) => gets.run(),
         Command::BenchRelease => bench::measure(&Workspace::find()?),
+        Command::BenchScale => bench::measure_scale(&Workspace::find()?),
         Command::BenchPingPong => bench::serve_ping_pong(),
     }
 }

@@ -8,6 +8,7 @@ mod contender;
 mod isolation;
 mod ping_pong;
 mod report;
+mod scale;
 mod warm_get;
 mod warm_start;
 
@@ -20,6 +21,7 @@ use self::contender::Contender;
 use self::isolation::Isolation;
 use self::ping_pong::PingPong;
 use self::report::Report;
+use self::scale::ScaleFigures;
 use self::warm_get::WarmGet;
 use self::warm_start::WarmStart;
 use crate::clock::Stopwatch;
@@ -80,6 +82,16 @@ pub(crate) fn measure(workspace: &Workspace) -> Result {
     println!("written to {}", path.display());
     report.check(warm_get::NAME, LIMIT)?;
     isolation.check()
+}
+
+/// Measures what very many clients cost, and what one does; writes scale.json to the target directory.
+pub(crate) fn measure_scale(workspace: &Workspace) -> Result {
+    let figures = ScaleFigures::measure()?;
+    print!("{figures}");
+    let path = workspace.target().join("scale.json");
+    figures.write(&path)?;
+    println!("written to {}", path.display());
+    figures.check()
 }
 
 /// The first is what the others are compared with.
