@@ -8,6 +8,7 @@ mod clock;
 mod demo;
 mod peers;
 mod process;
+mod shipped;
 mod simulate;
 mod steps;
 mod tally;
@@ -35,8 +36,8 @@ enum Command {
     Demo,
     /// Simulates days in the life of tokens, and checks after every step what must hold
     Simulate(simulate::Simulation),
-    /// Measures a warm get against a raw exchange of the same sizes, and while an issuer hangs
-    Bench,
+    /// Measures what tokens cost, against raw exchanges and other programs, and holds it to limits
+    Bench(bench::Bench),
     /// Asks the RustSec database about every dependency; needs the network
     Advisories,
     /// One of the processes of `demo`
@@ -44,10 +45,10 @@ enum Command {
     DemoGets(demo::Gets),
     /// `bench`, in the release build of itself
     #[command(hide = true)]
-    BenchRelease,
-    /// The other end of the raw exchange of `bench`
-    #[command(hide = true)]
-    BenchPingPong,
+    BenchRelease(bench::Bench),
+    /// One of the processes of `bench`
+    #[command(hide = true, subcommand)]
+    BenchPart(bench::Part),
 }
 
 fn main() -> ExitCode {
@@ -66,10 +67,10 @@ fn run(command: Command) -> Result {
         Command::Test => test::run(&Workspace::find()?),
         Command::Demo => demo::run(&Workspace::find()?),
         Command::Simulate(simulation) => simulation.run(&Workspace::find()?),
-        Command::Bench => bench::run(&Workspace::find()?),
+        Command::Bench(bench) => bench.run(&Workspace::find()?),
         Command::Advisories => advisories::run(&Workspace::find()?),
         Command::DemoGets(gets) => gets.run(),
-        Command::BenchRelease => bench::measure(&Workspace::find()?),
-        Command::BenchPingPong => bench::serve_ping_pong(),
+        Command::BenchRelease(bench) => bench.measure(&Workspace::find()?),
+        Command::BenchPart(part) => part.run(),
     }
 }

@@ -1,17 +1,18 @@
-//! The programs that tests with real peers need: installed where that is possible, otherwise named.
+//! The programs that tests and benchmarks with real peers need: installed where that is possible, otherwise named.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::{Result, process};
 
 /// A program, and Debian's package of it.
-struct Peer {
+pub(crate) struct Peer {
     program: &'static str,
     package: &'static str,
 }
 
-const PEERS: [Peer; 9] = [
+/// Those of `test`.
+pub(crate) const OF_TESTS: [Peer; 9] = [
     Peer { program: "gnome-keyring-daemon", package: "gnome-keyring" },
     Peer { program: "dbus-run-session", package: "dbus" },
     Peer { program: "dbus-send", package: "dbus-bin" },
@@ -23,20 +24,27 @@ const PEERS: [Peer; 9] = [
     Peer { program: "npm", package: "npm" },
 ];
 
+/// Those of `bench`.
+pub(crate) const OF_BENCH: [Peer; 3] = [
+    Peer { program: "nginx", package: "nginx" },
+    Peer { program: "ssh-agent", package: "openssh-client" },
+    Peer { program: "strace", package: "strace" },
+];
+
 /// Installs what is missing on a Debian where we are root.
 ///
-/// The suites themselves find out whether they can run, and say so; here, nothing fails.
-pub(crate) fn provide() {
-    if missing().is_empty() {
+/// Who needs them finds out whether they are there, and says so; here, nothing fails.
+pub(crate) fn provide(peers: &[Peer]) {
+    if missing(peers).is_empty() {
         return;
     }
     if Path::new("/etc/debian_version").exists()
         && rustix::process::geteuid().is_root()
-        && let Err(error) = install(&packages(&missing()))
+        && let Err(error) = install(&packages(&missing(peers)))
     {
         eprintln!("error: {error}");
     }
-    let missing = missing();
+    let missing = missing(peers);
     if !missing.is_empty() {
         let names: Vec<_> = missing.iter().map(|peer| peer.program).collect();
         eprintln!("missing: {}", names.join(", "));
@@ -44,8 +52,13 @@ pub(crate) fn provide() {
     }
 }
 
-fn missing() -> Vec<&'static Peer> {
-    PEERS.iter().filter(|peer| !process::on_path(peer.program)).collect()
+/// Where a program is, or an error that names it.
+pub(crate) fn require(program: &str) -> Result<PathBuf> {
+    Ok(process::find(program).ok_or_else(|| format!("{program} is not installed"))?)
+}
+
+fn missing(peers: &[Peer]) -> Vec<&Peer> {
+    peers.iter().filter(|peer| process::find(peer.program).is_none()).collect()
 }
 
 fn packages(peers: &[&Peer]) -> Vec<&'static str> {
