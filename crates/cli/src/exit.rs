@@ -143,7 +143,7 @@ mod tests {
     use super::*;
 
     fn failed(code: FailureCode, next_try_in_ms: Option<u64>) -> Error {
-        let failure = Failure { code, message: "it did not work".into(), hint: None, next_try_in_ms };
+        let failure = Failure { next_try_in_ms, ..Failure::new(code, "it did not work") };
         BrokerError::Failed(failure).into()
     }
 

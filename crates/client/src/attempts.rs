@@ -136,8 +136,7 @@ mod tests {
     }
 
     fn shutting_down() -> Setback {
-        let (code, message) = (FailureCode::ShuttingDown, "shutting down".into());
-        Setback::ShuttingDown(Failure { code, message, hint: None, next_try_in_ms: None })
+        Setback::ShuttingDown(Failure::new(FailureCode::ShuttingDown, "shutting down"))
     }
 
     #[test]

@@ -171,10 +171,8 @@ mod tests {
     #[test]
     fn the_daemons_words_hint_and_next_try_are_handed_on() {
         let failure = Failure {
-            code: FailureCode::NoToken,
-            message: "the authorization server is down".into(),
-            hint: Some("wait".into()),
             next_try_in_ms: Some(1500),
+            ..Failure::new(FailureCode::NoToken, "the authorization server is down").with_hint("wait")
         };
         let error = Error::Failed(failure);
         assert_eq!(error.to_string(), "the authorization server is down");

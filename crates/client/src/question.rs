@@ -229,6 +229,8 @@ mod tests {
             access_token: "t".into(),
             token_type: "Bearer".into(),
             expires_in_ms: 1,
+            serve_for_ms: 1,
+            answered_at_ms: 1,
             expires_at_ms: 1,
             scope: None,
             generation: 7,
@@ -239,7 +241,7 @@ mod tests {
     }
 
     fn failed(code: FailureCode) -> Setback {
-        let failure = Failure { code, message: "no".into(), hint: None, next_try_in_ms: None };
+        let failure = Failure::new(code, "no");
         Setback::Final(Error::Failed(failure))
     }
 

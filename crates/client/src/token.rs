@@ -155,6 +155,8 @@ mod tests {
             access_token: "eyJ-canary".into(),
             token_type: "Bearer".into(),
             expires_in_ms: 1500,
+            serve_for_ms: 1350,
+            answered_at_ms: 1,
             expires_at_ms: 2500,
             scope: None,
             generation: 3,

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption, Guard};
@@ -49,11 +49,13 @@ pub struct Cell {
     handle: u64,
     token: ArcSwapOption<Published>,
     last_used: AtomicU64,
+    watchers: AtomicU32,
 }
 
 impl Cell {
     pub(crate) fn new(handle: u64) -> Self {
-        Self { handle, token: ArcSwapOption::empty(), last_used: AtomicU64::new(0) }
+        let token = ArcSwapOption::empty();
+        Self { handle, token, last_used: AtomicU64::new(0), watchers: AtomicU32::new(0) }
     }
 
     /// Names the token key within this daemon instance.
@@ -66,8 +68,22 @@ impl Cell {
         self.token.load_full().filter(|token| token.is_servable(now))
     }
 
+    /// Has the engine say when another token is published, or none any more. What is published before is for whoever
+    /// watches to look up, after this.
+    pub fn watch(self: &Arc<Self>) -> Watch {
+        self.watchers.fetch_add(1, Ordering::Relaxed);
+        // Either the engine sees the watcher after it has published, or the watcher sees what was published.
+        fence(Ordering::SeqCst);
+        Watch(Arc::clone(self))
+    }
+
     pub(crate) fn publish(&self, token: Option<Arc<Published>>) {
         self.token.store(token);
+        fence(Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watchers.load(Ordering::Relaxed) > 0
     }
 
     /// Somebody asked for this token key: it is worth keeping warm.
@@ -77,6 +93,23 @@ impl Cell {
 
     pub(crate) fn last_used(&self) -> Moment {
         Moment::from_nanos(self.last_used.load(Ordering::Relaxed))
+    }
+}
+
+/// Somebody is to be told of what is published; until it is dropped.
+#[derive(Debug)]
+pub struct Watch(Arc<Cell>);
+
+impl Watch {
+    /// What is watched.
+    pub fn cell(&self) -> &Cell {
+        &self.0
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.0.watchers.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

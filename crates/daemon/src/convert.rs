@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use tokenbroker_core::config::ClientName;
-use tokenbroker_core::engine::{self, Granted, Reason, Refusal, State};
+use tokenbroker_core::engine::{self, Granted, Party, Reason, Refusal, State};
 use tokenbroker_core::narrowing::NarrowingError;
 use tokenbroker_core::time::Moment;
 use tokenbroker_keystore as keystore;
@@ -23,6 +23,8 @@ pub(crate) fn token(id: u32, granted: &Granted, now: Moment) -> wire::TokenReply
         access_token: token.access_token.secret(),
         token_type: "Bearer",
         expires_in_ms: milliseconds(expires_in),
+        serve_for_ms: milliseconds(now.until(token.serve_until)),
+        answered_at_ms: milliseconds(now.since(Moment::BOOT)),
         expires_at_ms: milliseconds(clock::since_epoch() + expires_in),
         scope: token.scope.as_deref(),
         generation: token.generation,
@@ -46,11 +48,14 @@ pub(crate) fn refusal(refusal: Refusal, administrator: bool, now: Moment) -> wir
         true => (KEY_STORE.into(), Some(ASK.into())),
         false => (refusal.message, refusal.hint),
     };
-    wire::Failure {
-        code,
-        message,
-        hint,
-        next_try_in_ms: refusal.next_try.map(|next_try| milliseconds(now.until(next_try))),
+    let next_try_in_ms = refusal.next_try.map(|next_try| milliseconds(now.until(next_try)));
+    wire::Failure { code, fixed_by: refusal.fixed_by.map(party), message, hint, next_try_in_ms }
+}
+
+fn party(party: Party) -> wire::Party {
+    match party {
+        Party::Operator => wire::Party::Operator,
+        Party::Server => wire::Party::Server,
     }
 }
 
@@ -178,12 +183,7 @@ fn whole(number: usize) -> u64 {
 
 /// Why less than what is configured can't be had, as the caller reads it.
 pub(crate) fn not_permitted(error: &NarrowingError) -> wire::Failure {
-    wire::Failure {
-        code: wire::FailureCode::InvalidRequest,
-        message: error.to_string(),
-        hint: Some(error.hint()),
-        next_try_in_ms: None,
-    }
+    wire::Failure::new(wire::FailureCode::InvalidRequest, error.to_string()).with_hint(error.hint())
 }
 
 /// Whole milliseconds, rounded down.

@@ -213,6 +213,7 @@ impl<H: Http> EventLoop<H> {
                 }
             }
             Effect::Note(note) => log::note(&note),
+            Effect::Published { handle } => self.shared.subscribers.changed(handle),
             Effect::Send { operation, issuer, request } => {
                 let span = tracing::debug_span!("exchange", issuer = issuer.name);
                 let exchange = self.http.execute(&issuer, request).instrument(span);

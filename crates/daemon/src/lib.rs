@@ -7,6 +7,7 @@ mod access;
 mod clock;
 mod configuration;
 mod convert;
+mod descriptors;
 mod event_loop;
 mod http;
 mod kept_tokens;
@@ -15,9 +16,12 @@ mod log;
 mod logging;
 mod options;
 mod places;
+mod quotas;
+mod requests;
 mod sessions;
 mod shared;
 mod startup;
+mod subscribers;
 mod systemd;
 
 use std::process::ExitCode;
@@ -32,6 +36,7 @@ const CONFIGURATION_REFUSED: u8 = 78;
 /// 1 otherwise.
 pub fn run(options: &Options) -> ExitCode {
     let log = logging::init();
+    descriptors::raise_limit();
     let outcome =
         if options.check_config { startup::check(options) } else { startup::start(options).and_then(serve) };
     // What was logged comes before the last word.

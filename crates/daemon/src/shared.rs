@@ -15,6 +15,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::key_store::KeyStoreThread;
+use crate::quotas::Quotas;
+use crate::subscribers::Subscribers;
 
 /// Everything a session needs. The event loop writes, sessions read.
 #[derive(Debug)]
@@ -31,6 +33,10 @@ pub(crate) struct Shared {
     pub(crate) key_store: KeyStoreThread,
     /// Whoever decides.
     pub(crate) event_loop: mpsc::UnboundedSender<Ask>,
+    /// Who is told of new tokens.
+    pub(crate) subscribers: Arc<Subscribers>,
+    /// How much callers may take.
+    pub(crate) quotas: Arc<Quotas>,
     /// Cancelled when the daemon shuts down.
     pub(crate) stopping: CancellationToken,
     last_waiter: AtomicU64,
@@ -44,9 +50,12 @@ impl Shared {
         key_store: KeyStoreThread,
         event_loop: mpsc::UnboundedSender<Ask>,
     ) -> Self {
+        let quotas = Quotas::new(config.daemon.limits);
         Self {
             instance,
             slots,
+            subscribers: Arc::default(),
+            quotas,
             admin: ArcSwap::default(),
             config: ArcSwap::new(config),
             key_store,

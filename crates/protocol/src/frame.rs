@@ -29,6 +29,10 @@ impl FrameBuffer {
     pub fn space(&mut self) -> &mut [u8] {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
+            if self.bytes.len() > READ {
+                // One long frame is no reason to hold so much for the life of the connection.
+                self.bytes = Zeroizing::new(vec![0; READ]);
+            }
         }
         if self.end == self.bytes.len() {
             self.bytes.copy_within(self.start..self.end, 0);
@@ -63,6 +67,11 @@ impl FrameBuffer {
         }
         self.start = payload.end;
         Ok(Some(&self.bytes[payload]))
+    }
+
+    /// How much memory it takes, in bytes.
+    pub fn capacity(&self) -> usize {
+        self.bytes.len()
     }
 
     /// Whether bytes of a frame that is not complete yet are held.
@@ -146,6 +155,9 @@ mod tests {
         }
         assert_eq!(buffer.next_frame(), Ok(Some(&payload[..])));
         assert!(!buffer.is_partial());
+        assert!(buffer.capacity() >= MAX_FRAME);
+        buffer.space();
+        assert_eq!(buffer.capacity(), READ, "it gives back what the long frame took");
         assert_eq!(frame(&[0; MAX_FRAME + 1]), Err(Oversize { length: MAX_FRAME + 1 }));
     }
 

@@ -14,13 +14,16 @@ pub mod hello;
 mod message;
 
 pub use codec::{DecodeError, EncodeError, decode, encode, encode_into};
-pub use failure::{Failure, FailureCode};
+pub use failure::{Failure, FailureCode, Party};
 pub use frame::{FrameBuffer, Oversize, frame};
 pub use message::{
     Command, Credential, CredentialKind, CredentialStatus, GetToken, KeyAlgorithm, LastError, Outcomes,
     PublicKey, Rejected, Renewed, Reply, Request, Response, State, Status, StatusPage, Store, Token,
     TokenReply,
 };
+
+/// The id of the last reply on a connection that the daemon closes for a reason of its own, such as a quota.
+pub const CONNECTION: u32 = 0;
 
 /// The longest payload of a frame, in bytes. A longer one is refused before any of it is read.
 pub const MAX_FRAME: usize = 64 * 1024;

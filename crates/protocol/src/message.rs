@@ -10,14 +10,14 @@ use crate::Failure;
 /// One request. Requests may be sent without waiting for earlier replies; these may come in another order.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Request {
-    /// Chosen by the caller, carried back by the reply.
+    /// Chosen by the caller, carried back by the reply. Not 0, which is the connection's.
     pub id: u32,
     /// What is asked.
     pub command: Command,
 }
 
 /// What can be asked. It takes an administrator, but for [`Ping`](Self::Ping), [`GetToken`](Self::GetToken),
-/// [`Status`](Self::Status) and [`Rejected`](Self::Rejected).
+/// [`Status`](Self::Status), [`Rejected`](Self::Rejected), [`Subscribe`](Self::Subscribe) and [`Cancel`](Self::Cancel).
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub enum Command {
     /// Answered with [`Response::Done`].
@@ -93,6 +93,20 @@ pub enum Command {
     },
     /// A resource refused a token (401); answered with [`Response::Token`].
     Rejected(Rejected),
+    /// Asks like [`GetToken`](Self::GetToken), and to be told of every change from then on.
+    ///
+    /// The first reply is that to a [`GetToken`]; if it is a failure, there is no subscription. After it, replies with the
+    /// same id come unasked: [`Response::Token`] when the token key has a new token, or its token another expiry, and
+    /// [`Response::Withdrawn`] when it has none any more. Only the last of several changes is sent to a caller that reads
+    /// slowly. [`Response::Failed`] is the end: the caller may not have the token any more, or the token key is gone.
+    Subscribe(GetToken),
+    /// Ends the request under way or the subscription with this id on this connection, if there is one; answered with
+    /// [`Response::Done`]. A request that was ended is answered with [`FailureCode::Cancelled`](crate::FailureCode::Cancelled)
+    /// before, and nothing with that id follows. What an administrator had begun to change is carried out all the same.
+    Cancel {
+        /// The id of that request.
+        id: u32,
+    },
 }
 
 /// Asks for the current token of a client.
@@ -130,7 +144,7 @@ pub struct Rejected {
 /// The answer to the request with the same id.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 pub struct Reply {
-    /// The request's.
+    /// The request's; 0 in the last reply on a connection that the daemon closes for a reason of its own.
     pub id: u32,
     /// What became of it.
     pub response: Response,
@@ -154,6 +168,8 @@ pub enum Response {
     Credentials(Vec<Credential>),
     /// Public keys.
     PublicKeys(Vec<PublicKey>),
+    /// The token of a subscription is not to be used any more, and there is no other yet.
+    Withdrawn,
 }
 
 /// A token that may be used now.
@@ -163,8 +179,14 @@ pub struct Token {
     pub access_token: SecretString,
     /// Always `Bearer` for now (RFC 6750).
     pub token_type: String,
-    /// How long it may still be used, in milliseconds.
+    /// How long it may still be used, in milliseconds from `answered_at_ms`.
     pub expires_in_ms: u64,
+    /// How long it may be given out from a cache, in milliseconds from `answered_at_ms`: after that it would expire on its
+    /// way to the resource.
+    pub serve_for_ms: u64,
+    /// When this was answered, in milliseconds of the time since the host started, suspend included (CLOCK_BOOTTIME): a
+    /// reply may be read long after.
+    pub answered_at_ms: u64,
     /// When it expires by the wall clock, in milliseconds since 1970 (UTC).
     pub expires_at_ms: u64,
     /// What was granted, separated by spaces, if the request or the server named a scope.
@@ -188,6 +210,10 @@ pub struct TokenReply<'a> {
     pub token_type: &'a str,
     /// [`Token::expires_in_ms`].
     pub expires_in_ms: u64,
+    /// [`Token::serve_for_ms`].
+    pub serve_for_ms: u64,
+    /// [`Token::answered_at_ms`].
+    pub answered_at_ms: u64,
     /// [`Token::expires_at_ms`].
     pub expires_at_ms: u64,
     /// [`Token::scope`].
@@ -204,9 +230,10 @@ impl Encode for TokenReply<'_> {
     fn encode<E: Encoder>(&self, encoder: &mut E) -> Result<(), EncodeError> {
         /// The place of [`Response::Token`] among the responses.
         const TOKEN: u32 = 2;
-        let &Self { id, access_token, token_type, expires_in_ms, expires_at_ms, scope, .. } = self;
-        (id, TOKEN, access_token, token_type, expires_in_ms, expires_at_ms, scope).encode(encoder)?;
-        (self.generation, self.min_ttl_met, self.handle).encode(encoder)
+        let &Self { id, access_token, token_type, scope, .. } = self;
+        (id, TOKEN, access_token, token_type).encode(encoder)?;
+        (self.expires_in_ms, self.serve_for_ms, self.answered_at_ms, self.expires_at_ms).encode(encoder)?;
+        (scope, self.generation, self.min_ttl_met, self.handle).encode(encoder)
     }
 }
 
@@ -400,6 +427,8 @@ mod tests {
                 access_token: &access_token,
                 token_type: "Bearer",
                 expires_in_ms: 3_599_000,
+                serve_for_ms: 3_594_000,
+                answered_at_ms: 86_400_000,
                 expires_at_ms: 1_795_000_000_000,
                 scope,
                 generation: 70_000,
@@ -410,6 +439,8 @@ mod tests {
                 access_token: access_token.clone(),
                 token_type: "Bearer".into(),
                 expires_in_ms: 3_599_000,
+                serve_for_ms: 3_594_000,
+                answered_at_ms: 86_400_000,
                 expires_at_ms: 1_795_000_000_000,
                 scope: scope.map(str::to_owned),
                 generation: 70_000,

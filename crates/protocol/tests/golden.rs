@@ -11,8 +11,8 @@ use std::fmt::{Debug, Write};
 
 use tokenbroker_protocol::{
     Command, Credential, CredentialKind, CredentialStatus, DecodeError, Failure, FailureCode, GetToken,
-    KeyAlgorithm, LastError, Outcomes, PublicKey, Rejected, Renewed, Reply, Request, Response, State, Status,
-    StatusPage, Store, Token, decode, encode,
+    KeyAlgorithm, LastError, Outcomes, Party, PublicKey, Rejected, Renewed, Reply, Request, Response, State,
+    Status, StatusPage, Store, Token, decode, encode,
 };
 
 /// Encodes to exactly these bytes, and these bytes decode to it.
@@ -101,6 +101,12 @@ fn requests_that_everybody_may_make() {
         "01 0c fd0100000002000000 07 01fb1027",
     );
     request(1, Command::Rejected(Rejected::default()), "01 0c 00 00 00");
+    request(
+        1,
+        Command::Subscribe(GetToken { client: "a".into(), scope: Some("b".into()), ..GetToken::default() }),
+        "01 0d 0161 010162 00 00 00 00",
+    );
+    request(2, Command::Cancel { id: 251 }, "02 0e fbfb00");
 }
 
 #[test]
@@ -139,7 +145,7 @@ fn requests_of_administrators() {
     );
     request(1, Command::KeyPublic { client: client() }, "01 0a 0161");
     request(1, Command::KeyRetire { client: client(), kid: "k".into() }, "01 0b 0161 016b");
-    no_variant::<Command>(0x0d);
+    no_variant::<Command>(0x0f);
 }
 
 #[test]
@@ -147,11 +153,14 @@ fn done_and_failed() {
     reply(Response::Done, "01 00");
     let failure = Failure {
         code: FailureCode::NoToken,
+        fixed_by: Some(Party::Server),
         message: "no".into(),
         hint: Some("wait".into()),
         next_try_in_ms: Some(1500),
     };
-    reply(Response::Failed(failure), "01 01 02 026e6f 010477616974 01fbdc05");
+    reply(Response::Failed(failure), "01 01 02 0102 026e6f 010477616974 01fbdc05");
+    reply(Response::Failed(Failure::new(FailureCode::Cancelled, "c")), "01 01 0c 00 0163 00 00");
+    reply(Response::Withdrawn, "01 07");
 }
 
 #[test]
@@ -160,25 +169,30 @@ fn tokens() {
         access_token: "eyJ".into(),
         token_type: "Bearer".into(),
         expires_in_ms: 3_600_000,
+        serve_for_ms: 3_595_000,
+        answered_at_ms: 300,
         expires_at_ms: 1_800_000_000_000,
         scope: Some("a b".into()),
         generation: 7,
         min_ttl_met: true,
         handle: 9,
     };
-    let vector = "01 02 0365794a 06426561726572 fc80ee3600 fd00505c18a3010000 0103612062 07 01 09";
+    let vector =
+        "01 02 0365794a 06426561726572 fc80ee3600 fcf8da3600 fb2c01 fd00505c18a3010000 0103612062 07 01 09";
     reply(Response::Token(full), vector);
     let least = Token {
         access_token: "t".into(),
         token_type: "Bearer".into(),
         expires_in_ms: 0,
+        serve_for_ms: 0,
+        answered_at_ms: 0,
         expires_at_ms: 0,
         scope: None,
         generation: 1,
         min_ttl_met: false,
         handle: 0,
     };
-    reply(Response::Token(least), "01 02 0174 06426561726572 00 00 00 01 00 00");
+    reply(Response::Token(least), "01 02 0174 06426561726572 00 00 00 00 00 01 00 00");
 }
 
 #[test]
@@ -243,14 +257,14 @@ fn outcomes_of_administration() {
     let public =
         PublicKey { kid: "k".into(), algorithm: KeyAlgorithm::Es256, pem: "P".into(), jwk: "{}".into() };
     reply(Response::PublicKeys(vec![public]), "01 06 01 016b 02 0150 027b7d");
-    no_variant::<Response>(0x07);
+    no_variant::<Response>(0x08);
 }
 
 #[test]
 fn the_places_of_variants() {
     use FailureCode::{
-        Blocked, Denied, Internal, InvalidRequest, NoToken, Refused, ShuttingDown, TokenTooLarge,
-        UnknownClient, UnknownHandle,
+        Blocked, Cancelled, Denied, Internal, InvalidRequest, NoToken, Refused, ShuttingDown, TokenTooLarge,
+        TooMuch, UnknownClient, UnknownHandle,
     };
     golden_variants(&[
         Denied,
@@ -264,7 +278,10 @@ fn the_places_of_variants() {
         ShuttingDown,
         Internal,
         UnknownHandle,
+        TooMuch,
+        Cancelled,
     ]);
+    golden_variants(&[Party::Caller, Party::Operator, Party::Server]);
     golden_variants(&[State::Pending, State::Warm, State::Degraded, State::Unavailable, State::Blocked]);
     golden_variants(&[Store::OsKeyring, Store::EncryptedFile]);
     golden_variants(&[CredentialKind::Secret, CredentialKind::PrivateKey]);

@@ -6,6 +6,7 @@
 //! - [`Keyring`]: a real gnome-keyring on a session bus of its own.
 //! - [`Install`]: a directory with a configuration, a daemon that runs on it, and the command line.
 //! - [`configuration`]: the tables that most tests start from.
+//! - [`Wire`]: a connection to a daemon, for bytes and requests of a test's own.
 //! - [`Workers`]: the test program again, as many processes at once.
 //! - [`simulation`]: days in the life of a token, with both clocks, servers, key store and callers simulated.
 //! - [`wait_until`] and [`require_or_skip`]: how tests wait, and how they do without what a host lacks.
@@ -47,6 +48,8 @@ mod suites;
 #[cfg(feature = "servers")]
 mod wait;
 #[cfg(feature = "servers")]
+pub mod wire;
+#[cfg(feature = "servers")]
 mod workers;
 
 pub use clock::Stopwatch;
@@ -64,5 +67,6 @@ pub use self::{
     resource::data,
     suites::{programs, require_or_skip, root},
     wait::{wait_for, wait_until},
+    wire::Wire,
     workers::{Start, Workers, work},
 };

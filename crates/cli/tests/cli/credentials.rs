@@ -169,12 +169,10 @@ fn a_key_is_imported_from_standard_input_or_a_file() {
 
 #[test]
 fn s58_a_key_that_is_missing_empty_or_refused_exits_1_with_the_words_for_it() {
-    let daemon = FakeDaemon::with(Response::Failed(Failure {
-        code: FailureCode::Refused,
-        message: "the key is encrypted".into(),
-        hint: Some("decrypt it with `openssl pkey`".into()),
-        next_try_in_ms: None,
-    }));
+    let daemon = FakeDaemon::with(Response::Failed(
+        Failure::new(FailureCode::Refused, "the key is encrypted")
+            .with_hint("decrypt it with `openssl pkey`"),
+    ));
     let refused = daemon.cli(&["key", "import", "signtext"]).input("PEM").run();
     assert_eq!(refused.code, Some(1));
     assert_eq!(refused.stderr, "error: the key is encrypted\nhint: decrypt it with `openssl pkey`\n");

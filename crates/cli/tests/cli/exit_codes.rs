@@ -8,8 +8,7 @@ use tokenbroker_client::protocol::{Failure, FailureCode, Response};
 use crate::fake::{FakeDaemon, Outcome, cli};
 
 fn failing(code: FailureCode, next_try_in_ms: Option<u64>) -> Outcome {
-    let failure =
-        Failure { code, message: "it did not work".into(), hint: Some("try harder".into()), next_try_in_ms };
+    let failure = Failure { next_try_in_ms, ..Failure::new(code, "it did not work").with_hint("try harder") };
     let outcome = FakeDaemon::with(Response::Failed(failure)).cli(&["get", "signtext"]).run();
     assert_eq!(outcome.stdout, "");
     outcome

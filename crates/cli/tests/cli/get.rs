@@ -13,6 +13,8 @@ fn token(value: &str) -> Token {
         access_token: SecretString::from(value),
         token_type: "Bearer".into(),
         expires_in_ms: LEFT_MS,
+        serve_for_ms: LEFT_MS,
+        answered_at_ms: 1,
         expires_at_ms: 1_795_471_199_400,
         scope: Some("signtext_api".into()),
         generation: 7,

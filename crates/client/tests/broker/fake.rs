@@ -126,6 +126,8 @@ pub(crate) fn token(text: &str) -> Response {
         access_token: text.into(),
         token_type: "Bearer".into(),
         expires_in_ms: 60_000,
+        serve_for_ms: 55_000,
+        answered_at_ms: 0,
         expires_at_ms: 1_800_000_000_000,
         scope: Some("signtext_api".into()),
         generation: 3,
@@ -135,8 +137,8 @@ pub(crate) fn token(text: &str) -> Response {
 }
 
 pub(crate) fn failed(code: FailureCode) -> Response {
-    let (message, hint) = ("it can not be had".into(), Some("ask somebody else".into()));
-    Response::Failed(Failure { code, message, hint, next_try_in_ms: Some(1500) })
+    let failure = Failure::new(code, "it can not be had").with_hint("ask somebody else");
+    Response::Failed(Failure { next_try_in_ms: Some(1500), ..failure })
 }
 
 #[expect(clippy::disallowed_methods, reason = "tests measure how long calls take")]

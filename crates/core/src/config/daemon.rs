@@ -5,27 +5,29 @@ use std::path::PathBuf;
 use super::errors::Mistake;
 use super::merge::Value;
 use super::table::Table;
-use super::values::{absolute_path, boolean, choice};
-use super::{Daemon, KeyStore, StoreChoice, rule};
+use super::values::{absolute_path, boolean, choice, whole};
+use super::{CallerLimits, Daemon, KeyStore, StoreChoice, rule};
 
 /// In bytes: Linux has room for 108 (sun_path in unix(7)), the last of them a NUL.
 const MAX_SOCKET_PATH: usize = 107;
 
 pub(super) fn read(mut table: Table<'_, '_>) -> Daemon {
+    let defaults = CallerLimits::default();
     let daemon = Daemon {
         socket: table.read("socket", socket),
         state_dir: table.read("state_dir", absolute_path),
         admin: rule::read_all(&mut table, "admin").unwrap_or_default(),
         keep_tokens: table.read("keep_tokens", boolean).unwrap_or(true),
+        limits: CallerLimits {
+            connections_per_uid: table
+                .read("max_connections_per_uid", whole(1..=65_536))
+                .unwrap_or(defaults.connections_per_uid),
+            requests_per_connection: table
+                .read("max_requests_per_connection", whole(1..=4_096))
+                .unwrap_or(defaults.requests_per_connection),
+        },
     };
-    table.not_supported_yet([
-        "http_socket",
-        "memory",
-        "sandbox",
-        "audit",
-        "max_connections_per_uid",
-        "max_requests_per_connection",
-    ]);
+    table.not_supported_yet(["http_socket", "memory", "sandbox", "audit"]);
     table.finish();
     daemon
 }

@@ -113,11 +113,30 @@ pub struct Daemon {
     pub admin: Vec<Rule>,
     /// Whether tokens survive a restart, encrypted in the state directory.
     pub keep_tokens: bool,
+    /// What callers may take of the daemon.
+    pub limits: CallerLimits,
+}
+
+/// How much of the daemon callers may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallerLimits {
+    /// How many connections the processes of one user may have, 1 to 65,536. What they may have under way and what is
+    /// buffered for them grows with it.
+    pub connections_per_uid: u32,
+    /// How many requests of one connection may be under way, 1 to 4,096.
+    pub requests_per_connection: u32,
+}
+
+impl Default for CallerLimits {
+    fn default() -> Self {
+        Self { connections_per_uid: 1024, requests_per_connection: 64 }
+    }
 }
 
 impl Default for Daemon {
     fn default() -> Self {
-        Self { socket: None, state_dir: None, admin: Vec::new(), keep_tokens: true }
+        let limits = CallerLimits::default();
+        Self { socket: None, state_dir: None, admin: Vec::new(), keep_tokens: true, limits }
     }
 }
 

@@ -51,6 +51,11 @@ pub enum Effect {
     /// Keep the tokens of [`Engine::tokens_to_keep`](super::Engine::tokens_to_keep) in the place of those kept before;
     /// without any, keep nothing.
     KeepTokens,
+    /// Tell those who [watch](crate::slots::Cell::watch) a token key that what is published of it has changed.
+    Published {
+        /// The token key.
+        handle: u64,
+    },
     /// Answer a caller; each is answered once.
     Answer {
         /// Whom.
@@ -78,6 +83,8 @@ pub struct Granted {
 pub struct Refusal {
     /// What kind of refusal it is.
     pub reason: Reason,
+    /// Who can put it right; `None` if nobody needs to, because it passes by itself.
+    pub fixed_by: Option<Party>,
     /// What happened, in words.
     pub message: String,
     /// What to do about it.
@@ -86,6 +93,15 @@ pub struct Refusal {
     pub next_try: Option<Moment>,
     /// The key store stands in the way: the words may name its places and other clients, and are for administrators.
     pub of_key_store: bool,
+}
+
+/// Who can put something right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Party {
+    /// Who configures the broker.
+    Operator,
+    /// The authorization server, or the network on the way to it.
+    Server,
 }
 
 /// Why a caller gets no token.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokenbroker_oauth::{Class, ErrorCode, MetadataError, TokenError, TokenErrorKind, TokenResponse};
 
+use super::Party;
 use super::token::Issued;
 use crate::config::{self, AuthMethod};
 use crate::time::Moment;
@@ -68,6 +69,14 @@ impl Failure {
     /// Whether it says something about the client's credential, and so concerns all the client's token keys.
     pub(super) fn is_of_credential(&self) -> bool {
         self.class == Class::Credential
+    }
+
+    /// Who can put it right.
+    pub(super) fn fixed_by(&self) -> Party {
+        match self.class {
+            Class::Transient if !self.is_of_key_store() => Party::Server,
+            _ => Party::Operator,
+        }
     }
 
     /// Whether the words are the key store's, which may name its places and other clients.

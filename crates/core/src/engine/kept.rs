@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokenbroker_oauth::AccessToken;
 
 use super::timers::Due;
-use super::token::{held_until, renewal_interval, serve_until};
+use super::token::{held_until, publish, renewal_interval, serve_until};
 use super::{Effect, Engine, Note};
 use crate::config::{self, AuthMethod, ClientName, EndpointSource};
 use crate::narrowing::Narrowing;
@@ -170,7 +170,7 @@ impl Engine {
         token.expires_by_wall_clock = (!kept.same_boot).then(|| wall_clock(now));
         token.attempted_at = now.boot;
         token.held = Some(Arc::clone(&published));
-        token.cell.publish(Some(published));
+        publish(&token.cell, Some(published), &mut self.effects);
         let due = if kept.same_boot { now.boot.after(interval.saturating_sub(age)) } else { now.boot };
         self.set_due(handle, Some(due));
         self.clients.get_mut(&kept.client)?.accepted = Some(version);
@@ -189,7 +189,7 @@ impl Engine {
             let forward = wall_clock(now) - std::mem::replace(before, wall_clock(now));
             let forward = Duration::from_secs(u64::try_from(forward).unwrap_or(0));
             let left = now.boot.until(held.expires).saturating_sub(forward);
-            held_until(held, &token.cell, now.boot.after(left));
+            held_until(held, &token.cell, now.boot.after(left), &mut self.effects);
         }
         self.keep_soon(now);
     }

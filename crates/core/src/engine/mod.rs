@@ -42,7 +42,7 @@ use std::sync::Arc;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-pub use self::effect::{Effect, Granted, Note, Reason, Refusal};
+pub use self::effect::{Effect, Granted, Note, Party, Reason, Refusal};
 pub use self::event::{Credential, CredentialKind, Event, StoredCredential};
 pub use self::failure::{Failure, KeyStoreFailure, TransportFailure, TransportKind};
 pub use self::kept::KeptToken;

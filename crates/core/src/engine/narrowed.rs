@@ -1,6 +1,6 @@
 //! The token keys that callers ask for besides the configured one: by a part of the scope, by some of the resources.
 //!
-//! They are bounded in number, kept warm only while they are used, and dropped when nobody asks any more. What the
+//! They are bounded in number, kept warm only while they are used or watched, and dropped when nobody asks any more. What the
 //! server refused is remembered for as long as it may not be asked again.
 
 use std::sync::Arc;
@@ -83,7 +83,7 @@ impl Engine {
         Some(handle)
     }
 
-    /// Drops the one used least lately if there are too many. One that callers wait for stays, and so does one that the
+    /// Drops the one used least lately if there are too many, and one that is watched last. One that callers wait for stays, and so does one that the
     /// server refused or issued again, while that may not be asked again: forgetting it would be a way to ask all the same.
     fn make_room(&mut self, now: Now, client: &ClientName) -> Result<(), Refusal> {
         let Some(state) = self.clients.get(client) else { return Ok(()) };
@@ -93,8 +93,8 @@ impl Engine {
         let tokens = state.narrowed.values().filter_map(|handle| Some((*handle, self.tokens.get(handle)?)));
         let can_go =
             |token: &TokenState| token.waiters.is_empty() && token.is_idle() && token.not_before <= now.boot;
-        let least_used =
-            tokens.filter(|(_, token)| can_go(token)).min_by_key(|(_, token)| token.cell.last_used());
+        let least_used = (tokens.filter(|(_, token)| can_go(token)))
+            .min_by_key(|(_, token)| (token.cell.is_watched(), token.cell.last_used()));
         match least_used {
             Some((handle, _)) => {
                 self.drop_narrowed(now, handle);
@@ -109,7 +109,8 @@ impl Engine {
     pub(super) fn rests(&mut self, now: Now, handle: u64) -> bool {
         let Some(token) = self.tokens.get_mut(&handle) else { return true };
         let last_used = token.cell.last_used();
-        if token.narrowing.is_as_configured() || !token.waiters.is_empty() || token.attempted_at < last_used {
+        let is_wanted = !token.waiters.is_empty() || token.cell.is_watched();
+        if token.narrowing.is_as_configured() || is_wanted || token.attempted_at < last_used {
             return false;
         }
         let looked_at_again = match token.servable(now.boot) {
@@ -159,6 +160,7 @@ impl Refusal {
     fn too_many_narrowed(client: &ClientName, now: Now) -> Self {
         Self {
             reason: Reason::NoToken,
+            fixed_by: None,
             message: format!(
                 "client {client} has {MAX_NARROWED} narrower tokens that are being fetched or were refused a moment \
                  ago, and can't have more"

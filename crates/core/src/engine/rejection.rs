@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::waiting::Want;
-use super::{Effect, Engine, Note, Reason, Refusal, WaiterId};
+use super::{Effect, Engine, Note, Party, Reason, Refusal, WaiterId};
 use crate::config::ClientName;
 use crate::time::{Moment, Now};
 
@@ -105,6 +105,7 @@ impl Refusal {
     fn forgotten(client: &ClientName, now: Now) -> Self {
         Self {
             reason: Reason::NoToken,
+            fixed_by: None,
             message: format!("this token of client {client} is not kept any more"),
             hint: Some("get the token again".into()),
             next_try: Some(now.boot),
@@ -115,6 +116,7 @@ impl Refusal {
     fn rejected_too_often(client: &ClientName, next: Moment) -> Self {
         Self {
             reason: Reason::NoToken,
+            fixed_by: Some(Party::Operator),
             message: format!(
                 "this token of client {client} was fetched because a resource refused the one before, and the next \
                  one is not due yet"

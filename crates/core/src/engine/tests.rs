@@ -16,3 +16,4 @@ mod reload;
 mod restart;
 mod server_clock;
 mod waiting;
+mod watching;

@@ -1,6 +1,6 @@
 //! One token key: its renewal clock and its current token.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -207,7 +207,7 @@ impl Engine {
         token.last_failure = None;
         let after_failure = token.told.take().is_some();
         token.retry = Retry::default();
-        token.cell.publish(Some(published));
+        publish(&token.cell, Some(published), &mut self.effects);
         self.effects.push_back(Effect::Note(Note::Issued {
             client: token.client.clone(),
             narrowing: token.narrowing.clone(),
@@ -229,7 +229,7 @@ impl Engine {
     fn reissued(&mut self, now: Now, handle: u64, version: String, expires: Moment) {
         let Some(token) = self.tokens.get_mut(&handle) else { return };
         let Some(held) = &mut token.held else { return };
-        held_until(held, &token.cell, expires);
+        held_until(held, &token.cell, expires, &mut self.effects);
         let expires_in = now.boot.until(held.expires);
         let next_try_in = (expires_in / 2).max(SHORTEST_REPETITION);
         // The server has just said how long it lives: no wall clock has to be believed any more.
@@ -321,7 +321,7 @@ impl Engine {
         self.abandon_attempt(now, handle);
         let Some(token) = self.tokens.get_mut(&handle) else { return };
         let had_token = token.held.take().is_some();
-        token.cell.publish(None);
+        publish(&token.cell, None, &mut self.effects);
         let failure = Failure::no_credential(&token.config);
         if had_token {
             self.effects.push_back(Effect::Note(Note::CredentialGone { client: token.client.clone() }));
@@ -334,7 +334,7 @@ impl Engine {
         self.abandon_attempt(now, handle);
         self.set_due(handle, None);
         let Some(token) = self.tokens.remove(&handle) else { return };
-        token.cell.publish(None);
+        publish(&token.cell, None, &mut self.effects);
         for waiter in token.waiters {
             self.remove_waiter(waiter);
             self.answer(waiter, Err(refusal.clone()));
@@ -356,8 +356,21 @@ impl TokenState {
     }
 }
 
+/// Publishes a token, or that there is none any more, and has those told who watch for it.
+pub(super) fn publish(cell: &Cell, token: Option<Arc<Published>>, effects: &mut VecDeque<Effect>) {
+    cell.publish(token);
+    if cell.is_watched() {
+        effects.push_back(Effect::Published { handle: cell.handle() });
+    }
+}
+
 /// Has a token that is held end at this time, unless it ends before.
-pub(super) fn held_until(held: &mut Arc<Published>, cell: &Cell, expires: Moment) {
+pub(super) fn held_until(
+    held: &mut Arc<Published>,
+    cell: &Cell,
+    expires: Moment,
+    effects: &mut VecDeque<Effect>,
+) {
     if held.expires <= expires {
         return;
     }
@@ -368,7 +381,7 @@ pub(super) fn held_until(held: &mut Arc<Published>, cell: &Cell, expires: Moment
         expires,
         ..**held
     });
-    cell.publish(Some(Arc::clone(held)));
+    publish(cell, Some(Arc::clone(held)), effects);
 }
 
 /// Until when a token is given to callers.

@@ -8,7 +8,7 @@ use super::refusal::Refusals;
 use super::retry::Retry;
 use super::timers::Due;
 use super::token::{SHORTEST_INTERVAL, TokenState};
-use super::{Effect, Engine, Failure, Granted, Reason, Refusal, WaiterId};
+use super::{Effect, Engine, Failure, Granted, Party, Reason, Refusal, WaiterId};
 use crate::config::ClientName;
 use crate::mutation::{self, Mutation};
 use crate::narrowing::Narrowing;
@@ -195,18 +195,21 @@ impl Engine {
         let (failure, next_try) = self.obstacle(token);
         let under_way = failure.filter(|_| !token.is_idle()).map(|_| now.boot);
         let client = &token.client;
+        let is_reissued =
+            failure.is_none() && token.generation > 0 && token.is_idle() && now.boot < token.not_before;
         let message = match failure {
             Some(failure) => failure.message.clone(),
             None if token.generation == 0 => {
                 format!("the first token of client {client} has not been fetched yet")
             }
-            None if token.is_idle() && now.boot < token.not_before => {
+            None if is_reissued => {
                 format!("the authorization server issues the same token of client {client} again and again")
             }
             None => format!("a new token of client {client} is on its way"),
         };
         Refusal {
             reason: if token.is_blocked(now.boot) { Reason::Blocked } else { Reason::NoToken },
+            fixed_by: failure.map(Failure::fixed_by).or(is_reissued.then_some(Party::Server)),
             message,
             hint: failure.and_then(|failure| failure.hint.clone()),
             next_try: next_try.or(under_way),
@@ -227,6 +230,7 @@ impl Refusal {
     pub(super) fn unknown_client() -> Self {
         Self {
             reason: Reason::UnknownClient,
+            fixed_by: Some(Party::Operator),
             message: "the client is not configured any more".into(),
             hint: None,
             next_try: None,
@@ -237,6 +241,7 @@ impl Refusal {
     pub(super) fn client_changed(client: &ClientName, now: Now) -> Self {
         Self {
             reason: Reason::NoToken,
+            fixed_by: None,
             message: format!(
                 "the configuration of client {client} changed while its token was being fetched"
             ),

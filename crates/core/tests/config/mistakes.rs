@@ -35,7 +35,8 @@ fn an_unknown_key_is_named_with_the_nearest_one_that_is_known() {
     assert_eq!(mistake("[client.c]\n"), "c.toml:1:2: unknown key `client`\nhint: did you mean `clients`?");
     assert_eq!(
         mistake("[daemon]\ncolour = 1\n"),
-        "c.toml:2:1: unknown key `colour` in [daemon]\nhint: known here: admin, keep_tokens, socket, state_dir"
+        "c.toml:2:1: unknown key `colour` in [daemon]\n\
+         hint: known here: admin, keep_tokens, max_connections_per_uid, max_requests_per_connection, socket, state_dir"
     );
     assert_eq!(
         client_mistake("allow = [{ user = \"a\" }, { usr = \"b\", group = \"g\" }]"),
@@ -571,15 +572,24 @@ fn s45_an_address_where_no_server_is_is_refused_where_it_is_written() {
 }
 
 #[test]
-fn what_comes_later_is_refused_by_name() {
-    for key in [
-        "http_socket",
-        "memory",
-        "sandbox",
-        "audit",
-        "max_connections_per_uid",
-        "max_requests_per_connection",
+fn limits_of_callers_have_bounds() {
+    for (setting, expected) in [
+        (
+            "max_connections_per_uid = 0",
+            "c.toml:2:27: `daemon.max_connections_per_uid`: expected a whole number from 1 to 65536",
+        ),
+        (
+            "max_requests_per_connection = 5000",
+            "c.toml:2:31: `daemon.max_requests_per_connection`: expected a whole number from 1 to 4096",
+        ),
     ] {
+        assert_eq!(mistake(&format!("[daemon]\n{setting}\n")), expected);
+    }
+}
+
+#[test]
+fn what_comes_later_is_refused_by_name() {
+    for key in ["http_socket", "memory", "sandbox", "audit"] {
         let expected = format!("c.toml:2:1: `daemon.{key}` is not supported yet\nhint: remove it");
         assert_eq!(mistake(&format!("[daemon]\n{key} = 1\n")), expected);
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokenbroker_core::config::{
-    AssertionAudience, AuthMethod, Config, Daemon, EndpointSource, KeyStore, Principal, Proxy, Rule,
-    StoreChoice,
+    AssertionAudience, AuthMethod, CallerLimits, Config, Daemon, EndpointSource, KeyStore, Principal, Proxy,
+    Rule, StoreChoice,
 };
 use tokenbroker_oauth as oauth;
 use tokenbroker_oauth::{BasicEncoding, PlainHttp};
@@ -31,6 +31,8 @@ fn every_key_is_taken() {
         state_dir = "/var/lib/tokenbroker"
         admin = [{ group = "wheel" }]
         keep_tokens = false
+        max_connections_per_uid = 10
+        max_requests_per_connection = 20
 
         [keystore]
         store = "encrypted-file"
@@ -78,6 +80,7 @@ fn every_key_is_taken() {
             state_dir: Some("/var/lib/tokenbroker".into()),
             admin: vec![Rule { user: None, group: name("wheel") }],
             keep_tokens: false,
+            limits: CallerLimits { connections_per_uid: 10, requests_per_connection: 20 },
         }
     );
     assert_eq!(
@@ -134,7 +137,11 @@ fn every_key_is_taken() {
 fn what_is_left_open_has_defaults() {
     let client = "[clients.c]\nissuer = \"as\"\nclient_id = \"c\"\nauth = \"client_secret_post\"\n";
     let config = parse_text(&format!("{ISSUER}{client}")).unwrap();
-    assert_eq!(config.daemon, Daemon { socket: None, state_dir: None, admin: vec![], keep_tokens: true });
+    let limits = CallerLimits { connections_per_uid: 1024, requests_per_connection: 64 };
+    assert_eq!(
+        config.daemon,
+        Daemon { socket: None, state_dir: None, admin: vec![], keep_tokens: true, limits }
+    );
     assert_eq!(config.keystore, KeyStore { store: StoreChoice::Auto, key_file: None });
 
     let issuer = &config.issuers["as"];

@@ -84,6 +84,7 @@ impl<H: Http> EventLoop<H> {
         self.http.configure(&config.issuers);
         let access = resolution.clients.clone();
         self.engine.handle(clock::now(), Event::Configured { config: Box::new(config.clone()), access });
+        self.shared.quotas.limit(config.daemon.limits);
         self.shared.config.store(Arc::new(config));
         self.unknown.clear();
         self.permit_what_is_known(resolution);
@@ -119,6 +120,7 @@ impl<H: Http> EventLoop<H> {
                 slot.permit(access);
             }
         }
+        self.shared.subscribers.all_changed();
     }
 
     /// Looks the names up again after a while.

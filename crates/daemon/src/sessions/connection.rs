@@ -6,17 +6,23 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::stream::FuturesUnordered;
-use futures_util::{StreamExt, poll};
+use futures_util::poll;
 use tokenbroker_ipc::{PeerIdentity, Stream};
-use tokenbroker_protocol::hello::{CallerHello, DaemonHello};
-use tokenbroker_protocol::{FrameBuffer, Reply, Request, decode, encode_into, frame};
+use tokenbroker_protocol::hello::{CallerHello, DaemonHello, HIGHEST};
+use tokenbroker_protocol::{
+    CONNECTION, Command, Failure, FailureCode, FrameBuffer, GetToken, Reply, Request, Response, decode,
+    encode_into, frame,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Sleep;
 use zeroize::Zeroize;
 
-use super::requests::{Answer, Outcome, Session};
+use super::subscriptions::Subscriptions;
+use super::under_way::UnderWay;
+use crate::clock;
 use crate::convert;
+use crate::quotas::Admission;
+use crate::requests::{self, Answer, Outcome, Session};
 use crate::shared::Shared;
 
 /// How long a caller may take from connecting to the end of its hello, and from the first byte of a later frame to
@@ -26,13 +32,11 @@ const FRAME_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a caller may leave replies unread.
 const WRITE_DEADLINE: Duration = Duration::from_secs(10);
 
-/// How many requests of one connection may be under way; further ones are read when one of them is done.
-const MAX_UNDER_WAY: usize = 64;
-
 /// Replies are written once this much has gathered, in bytes.
 const FULL: usize = 64 * 1024;
 
-type UnderWay = FuturesUnordered<Pin<Box<dyn Future<Output = (u32, Outcome)> + Send>>>;
+/// The room for replies that a connection keeps while there are none.
+const KEPT: usize = 8 * 1024;
 
 /// A connection and what is under way on it.
 pub(super) struct Connection {
@@ -41,18 +45,25 @@ pub(super) struct Connection {
     shared: Arc<Shared>,
     received: FrameBuffer,
     replies: Vec<u8>,
+    /// Further requests are read when one of so many is done.
+    most_under_way: usize,
     under_way: UnderWay,
+    subscriptions: Subscriptions,
+    admission: Admission,
 }
 
 impl Connection {
-    pub(super) fn new(stream: Stream, peer: PeerIdentity, shared: Arc<Shared>) -> Self {
+    pub(super) fn new(stream: Stream, peer: PeerIdentity, admission: Admission, shared: Arc<Shared>) -> Self {
         Self {
             stream,
             session: Session::new(peer, Arc::clone(&shared)),
-            shared,
             received: FrameBuffer::default(),
             replies: Vec::new(),
-            under_way: FuturesUnordered::new(),
+            most_under_way: shared.config.load().daemon.limits.requests_per_connection as usize,
+            under_way: UnderWay::default(),
+            subscriptions: Subscriptions::new(Arc::clone(&shared)),
+            admission,
+            shared,
         }
     }
 
@@ -68,6 +79,18 @@ impl Connection {
             Err(ended) => ended,
         };
         tracing::debug!("a connection ended: {ended}");
+    }
+
+    /// Says why a caller is not served, without waiting for what it has to say.
+    pub(super) async fn refuse(mut stream: Stream, instance: [u8; 16], failure: Failure) {
+        let mut words = Vec::new();
+        let hello = frame(&DaemonHello { version: Some(HIGHEST), instance }.to_bytes());
+        let reply = Reply { id: CONNECTION, response: Response::Failed(failure) };
+        if let (Ok(hello), Ok(())) = (hello, encode_into(&reply, &mut words)) {
+            words.splice(..0, hello.expose().iter().copied());
+            // The buffer of a new connection is empty, and takes this at once.
+            let _gone_meanwhile = tokio::time::timeout(FRAME_DEADLINE, stream.write_all(&words)).await;
+        }
     }
 
     async fn shake_hands(&mut self) -> Result<(), Ended> {
@@ -97,7 +120,11 @@ impl Connection {
                 Ok(taken) => taken,
                 Err(ended) => return ended,
             };
-            let reading = self.under_way.len() < MAX_UNDER_WAY;
+            if let Err(failure) = self.admission.hold(self.received.capacity() + self.replies.capacity()) {
+                self.reply(CONNECTION, failure.into());
+                return self.flush().await.err().unwrap_or(Ended::TooMuch);
+            }
+            let reading = self.under_way.len() < self.most_under_way;
             if taken > 0 || !reading || !self.received.is_partial() {
                 frame_deadline = None;
             }
@@ -107,9 +134,10 @@ impl Connection {
             let step = tokio::select! {
                 received = receive(&mut self.stream, &mut self.received), if reading => received,
                 Some((id, outcome)) = self.under_way.next() => {
-                    self.reply(id, outcome);
+                    self.done(id, outcome);
                     self.flush().await
                 }
+                () = self.subscriptions.changed(), if !self.subscriptions.is_empty() => self.tell_news().await,
                 () = passed(&mut frame_deadline) => Err(Ended::TooSlow),
                 () = &mut stopping => break,
             };
@@ -123,7 +151,7 @@ impl Connection {
     /// The daemon shuts down: what is under way is told so by the event loop's end, and answered.
     async fn drain(&mut self) -> Ended {
         while let Some((id, outcome)) = self.under_way.next().await {
-            self.reply(id, outcome);
+            self.done(id, outcome);
         }
         self.flush().await.err().unwrap_or(Ended::Stopping)
     }
@@ -131,7 +159,7 @@ impl Connection {
     /// Takes the requests that were received whole and writes what can be answered at once; says how many it took.
     async fn take_requests(&mut self) -> Result<usize, Ended> {
         let mut taken = 0;
-        while self.under_way.len() < MAX_UNDER_WAY {
+        while self.under_way.len() < self.most_under_way {
             let Request { id, command } = match self.received.next_frame().map(|frame| frame.map(decode)) {
                 Ok(Some(Ok(request))) => request,
                 Ok(None) => break,
@@ -141,9 +169,10 @@ impl Connection {
                     return Err(Ended::Malformed);
                 }
             };
-            match self.session.answer(command) {
-                Answer::Now(outcome) => self.reply(id, outcome),
-                Answer::Later(outcome) => self.under_way.push(Box::pin(async move { (id, outcome.await) })),
+            match command {
+                Command::Subscribe(get) => self.subscribe(id, get),
+                Command::Cancel { id: cancelled } => self.cancel(id, cancelled),
+                command => self.request(id, command),
             }
             if self.replies.len() >= FULL {
                 self.flush().await?;
@@ -154,6 +183,57 @@ impl Connection {
         Ok(taken)
     }
 
+    fn request(&mut self, id: u32, command: Command) {
+        match self.session.answer(command) {
+            Answer::Now(outcome) => self.done(id, Some(outcome)),
+            Answer::Later(outcome) => match self.admission.begin() {
+                Ok(counted) => self.under_way.push(id, outcome, counted),
+                Err(failure) => self.done(id, Some(failure.into())),
+            },
+        }
+    }
+
+    fn subscribe(&mut self, id: u32, get: GetToken) {
+        if self.subscriptions.has(id) {
+            let message = "there is a subscription with this id on the connection";
+            return self.reply(id, Failure::new(FailureCode::InvalidRequest, message).into());
+        }
+        match self.admission.begin() {
+            Ok(counted) => {
+                self.subscriptions.expect(id, get.clone(), counted);
+                self.request(id, Command::GetToken(get));
+            }
+            Err(failure) => self.reply(id, failure.into()),
+        }
+    }
+
+    fn cancel(&mut self, id: u32, cancelled: u32) {
+        let requests = self.under_way.cancel(cancelled);
+        self.subscriptions.cancel(cancelled);
+        for _ in 0..requests {
+            let failure = Failure::new(FailureCode::Cancelled, "the caller cancelled this");
+            self.reply(cancelled, failure.into());
+        }
+        self.reply(id, Response::Done.into());
+    }
+
+    /// A request has come to its end. One that was cancelled has had its answer.
+    fn done(&mut self, id: u32, outcome: Option<Outcome>) {
+        let Some(outcome) = outcome else { return };
+        self.subscriptions.answered(&self.session, id, &outcome);
+        self.reply(id, outcome);
+    }
+
+    async fn tell_news(&mut self) -> Result<(), Ended> {
+        for (id, outcome) in self.subscriptions.news(&self.session, clock::moment()) {
+            self.reply(id, outcome);
+            if self.replies.len() >= FULL {
+                self.flush().await?;
+            }
+        }
+        self.flush().await
+    }
+
     fn reply(&mut self, id: u32, outcome: Outcome) {
         let encoded = match outcome {
             Outcome::Token { granted, now } => {
@@ -162,7 +242,7 @@ impl Connection {
             Outcome::Response(response) => encode_into(&Reply { id, response }, &mut self.replies),
         };
         if encoded.is_err() {
-            let response = super::requests::does_not_fit();
+            let response = requests::does_not_fit();
             if encode_into(&Reply { id, response }, &mut self.replies).is_err() {
                 tracing::error!("a reply could not be encoded");
             }
@@ -184,6 +264,7 @@ impl Connection {
         // Only what was written: wiping the spare room, too, would cost more than the write.
         self.replies.as_mut_slice().zeroize();
         self.replies.clear();
+        self.replies.shrink_to(KEPT);
         written.map_err(|_| Ended::TooSlow)?.map_err(Ended::Io)
     }
 }
@@ -220,6 +301,8 @@ enum Ended {
     NoCommonVersion,
     #[error("the caller was too slow")]
     TooSlow,
+    #[error("the caller's user has more than its quota")]
+    TooMuch,
     #[error("the connection broke: {0}")]
     Io(io::Error),
 }

@@ -1,12 +1,11 @@
 //! IPC sessions: one task for each connection, all on the IPC thread's runtime.
 //!
-//! - `connection`: hello, frames, deadlines, what is under way
-//! - `requests`: what each request does
-//! - `credentials`: requests that change or list credentials
+//! `connection` has hello, frames and deadlines, `under_way` the requests that are not answered yet, and `subscriptions`
+//! what callers are told unasked. What each request does is in `requests`.
 
 mod connection;
-mod credentials;
-mod requests;
+mod subscriptions;
+mod under_way;
 
 use std::io;
 use std::sync::Arc;
@@ -38,7 +37,15 @@ pub(crate) async fn serve(listener: Listener, shared: Arc<Shared>) {
             Ok((stream, Ok(peer))) => {
                 out_of_order = false;
                 let span = tracing::debug_span!("caller", uid = peer.uid, pid = peer.pid);
-                connections.spawn(Connection::new(stream, peer, Arc::clone(&shared)).run().instrument(span));
+                match shared.quotas.admit(peer.uid) {
+                    Ok(admission) => {
+                        let connection = Connection::new(stream, peer, admission, Arc::clone(&shared));
+                        connections.spawn(connection.run().instrument(span));
+                    }
+                    Err(failure) => {
+                        connections.spawn(Connection::refuse(stream, shared.instance, failure));
+                    }
+                }
             }
             Ok((_, Err(unidentified))) => tracing::debug!("a connection was refused: {unidentified}"),
             Err(error) if is_the_peers(&error) => {}

@@ -1,15 +1,14 @@
 //! Bytes on the native socket that are no conversation: the connection is closed, and the daemon serves the others.
 
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests panic as tests do")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
 mod hello;
 mod pipelined;
+mod quotas;
 mod requests;
 mod slow;
-mod wire;
 
-use tokenbroker_testkit::{AuthServer, Client, Daemon, Install, configuration};
-use wire::Wire;
+use tokenbroker_testkit::{AuthServer, Client, Daemon, Install, Wire, configuration};
 
 /// A daemon with one client, `app`, that has a token.
 struct Host {
@@ -21,11 +20,16 @@ struct Host {
 
 impl Host {
     fn new() -> Self {
+        Self::with("")
+    }
+
+    /// With keys for `[daemon]`.
+    fn with(keys: &str) -> Self {
         let server = AuthServer::start();
         server.register(Client::secret_post("app", "secret"));
         let install = Install::new();
         let client = configuration::client("app", "as", "client_secret_post");
-        install.config(&(configuration::issuer("as", &server) + &client));
+        install.config(&format!("{}{client}[daemon]\n{keys}\n", configuration::issuer("as", &server)));
         let daemon = install.start();
         install.cli(["secret", "set", "app"]).stdin("secret").run().success();
         install.cli(["get", "app"]).run().success();

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use tokenbroker_protocol::{Command, FailureCode, GetToken, Reply, Response};
 use tokenbroker_testkit::Fault;
+use tokenbroker_testkit::wire::request;
 
 use crate::Host;
-use crate::wire::request;
 
 #[test]
 fn pipelined_requests_are_answered_with_their_ids() {

@@ -2,8 +2,9 @@
 
 use tokenbroker_protocol::{Command, FailureCode, GetToken, MAX_FRAME, Response, frame};
 
+use tokenbroker_testkit::wire::request;
+
 use crate::Host;
-use crate::wire::request;
 
 /// Sent after a hello, this closes the connection without a reply.
 #[track_caller]

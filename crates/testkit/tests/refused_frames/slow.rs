@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use tokenbroker_protocol::hello::CallerHello;
 use tokenbroker_protocol::{Command, frame};
-use tokenbroker_testkit::Stopwatch;
+use tokenbroker_testkit::wire::request;
+use tokenbroker_testkit::{Stopwatch, Wire};
 
 use crate::Host;
-use crate::wire::{Wire, request};
 
 /// Hello and frames have five seconds each; the rest is for a host that is busy.
 const FRAME_DEADLINE: Range<Duration> = Duration::from_millis(4500)..Duration::from_secs(15);

@@ -41,6 +41,8 @@ impl World {
                 }
             }
             Effect::Note(note) => self.note(&note),
+            // Nobody watches here.
+            Effect::Published { .. } => {}
             Effect::LoadTokens => {
                 let is_late = self.dice.chance(0.05);
                 let pause = if is_late { Duration::from_secs(3) } else { Duration::from_millis(5) };

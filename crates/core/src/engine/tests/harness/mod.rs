@@ -37,6 +37,8 @@ pub(super) struct World {
     /// The tokens that were written down, and when that was.
     pub(super) kept: Vec<KeptToken>,
     pub(super) kept_at: Vec<Moment>,
+    /// Handles of token keys that are watched, each time what is published of them changed.
+    pub(super) published: Vec<u64>,
     /// What the wall clock says at boot.
     pub(super) unix_at_boot: u64,
     pub(super) now: Moment,
@@ -64,6 +66,7 @@ impl World {
             notes: Vec::new(),
             kept: Vec::new(),
             kept_at: Vec::new(),
+            published: Vec::new(),
             unix_at_boot: now.unix - 3600,
             now: start,
             start,
@@ -268,6 +271,7 @@ impl World {
         match effect {
             Effect::Answer { waiter, answer } => self.answered(waiter, answer),
             Effect::Note(note) => self.notes.push((self.now, note)),
+            Effect::Published { handle } => self.published.push(handle),
             Effect::LoadTokens => self.comes_back(self.store.latency, Event::Restored(self.kept.clone())),
             Effect::KeepTokens => {
                 self.kept = self.engine.tokens_to_keep(self.clocks());

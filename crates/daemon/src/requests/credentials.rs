@@ -7,7 +7,7 @@ use tokenbroker_keystore::{Error, KeyStore, PublicKey, Stored};
 use tokenbroker_protocol::{Command, Failure, FailureCode, KeyAlgorithm, Response};
 use tokio::sync::oneshot;
 
-use super::requests::{Session, failure};
+use super::Session;
 use crate::clock;
 use crate::convert;
 use crate::key_store::{CallError, PATIENT};
@@ -21,7 +21,7 @@ pub(super) async fn carry_out(session: &Session, command: Command) -> Result<Res
             let client = configured(session, &client)?;
             takes_a_secret(&client)?;
             if secret.is_empty() {
-                return Err(failure(FailureCode::Refused, "the secret is empty; nothing was changed"));
+                return Err(Failure::new(FailureCode::Refused, "the secret is empty; nothing was changed"));
             }
             let set = move |store: &mut KeyStore, name: &str| store.set_secret(name, &secret, created);
             Ok(credentials(&change(session, &client.name, set).await?))
@@ -60,7 +60,7 @@ pub(super) async fn carry_out(session: &Session, command: Command) -> Result<Res
             if keys.is_empty() {
                 let message = format!("there is no key for client {}", client.name);
                 let hint = format!("generate one with `tokenbroker key generate {}`", client.name);
-                return Err(Failure { hint: Some(hint), ..failure(FailureCode::Refused, message) });
+                return Err(Failure::new(FailureCode::Refused, message).with_hint(hint));
             }
             Ok(public_keys(keys))
         }
@@ -71,9 +71,11 @@ pub(super) async fn carry_out(session: &Session, command: Command) -> Result<Res
         Command::Ping
         | Command::GetToken(_)
         | Command::Rejected(_)
+        | Command::Subscribe(_)
+        | Command::Cancel { .. }
         | Command::Status { .. }
         | Command::Renew { .. }
-        | Command::Reload => Err(failure(FailureCode::Internal, "this is no request about credentials")),
+        | Command::Reload => Err(Failure::new(FailureCode::Internal, "this is no request about credentials")),
     }
 }
 
@@ -120,7 +122,7 @@ async fn call<T: Send + 'static>(
             CallError::Panicked => FailureCode::Internal,
             CallError::Store(_) => FailureCode::Refused,
         };
-        Failure { hint: error.hint(), ..failure(code, error.to_string()) }
+        Failure { hint: error.hint(), ..Failure::new(code, error.to_string()) }
     })
 }
 
@@ -144,13 +146,12 @@ async fn stored_for(session: &Session, client: &str) -> Result<(ClientName, Vec<
 fn takes_a_secret(client: &Client) -> Result<(), Failure> {
     match client.auth {
         AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => Ok(()),
-        AuthMethod::PrivateKeyJwt { .. } => Err(Failure {
-            hint: Some(format!("generate a key with `tokenbroker key generate {}`", client.name)),
-            ..failure(
-                FailureCode::Refused,
-                format!("client {} authenticates with a private key, not with a secret", client.name),
-            )
-        }),
+        AuthMethod::PrivateKeyJwt { .. } => {
+            let message =
+                format!("client {} authenticates with a private key, not with a secret", client.name);
+            let hint = format!("generate a key with `tokenbroker key generate {}`", client.name);
+            Err(Failure::new(FailureCode::Refused, message).with_hint(hint))
+        }
     }
 }
 
@@ -158,26 +159,16 @@ fn takes_a_secret(client: &Client) -> Result<(), Failure> {
 fn takes_a_key(client: &Client, asked: Option<KeyAlgorithm>) -> Result<KeyAlgorithm, Failure> {
     let name = &client.name;
     let AuthMethod::PrivateKeyJwt { algorithm } = client.auth else {
-        return Err(Failure {
-            hint: Some(format!("set the secret with `tokenbroker secret set {name}`")),
-            ..failure(
-                FailureCode::Refused,
-                format!("client {name} authenticates with a secret, not with a private key"),
-            )
-        });
+        let message = format!("client {name} authenticates with a secret, not with a private key");
+        let hint = format!("set the secret with `tokenbroker secret set {name}`");
+        return Err(Failure::new(FailureCode::Refused, message).with_hint(hint));
     };
     let configured = convert::key_algorithm(algorithm);
     if asked.is_some_and(|asked| asked != configured) {
-        return Err(Failure {
-            hint: Some(format!(
-                "use --alg {}, or change assertion_alg of [clients.{name}]",
-                algorithm.name()
-            )),
-            ..failure(
-                FailureCode::Refused,
-                format!("client {name} is configured to sign with {}", algorithm.name()),
-            )
-        });
+        let algorithm = algorithm.name();
+        let message = format!("client {name} is configured to sign with {algorithm}");
+        let hint = format!("use --alg {algorithm}, or change assertion_alg of [clients.{name}]");
+        return Err(Failure::new(FailureCode::Refused, message).with_hint(hint));
     }
     Ok(configured)
 }

@@ -1,5 +1,7 @@
 //! What each request does: who may ask it, and who answers.
 
+mod credentials;
+
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +10,7 @@ use tokenbroker_core::config::{ClientName, nearest};
 use tokenbroker_core::engine::{Granted, Refusal, WaiterId};
 use tokenbroker_core::narrowing::Narrowing;
 use tokenbroker_core::policy::Caller;
-use tokenbroker_core::slots::Slot;
+use tokenbroker_core::slots::{Cell, Slot};
 use tokenbroker_core::time::Moment;
 use tokenbroker_ipc::PeerIdentity;
 use tokenbroker_protocol::{
@@ -16,7 +18,6 @@ use tokenbroker_protocol::{
 };
 use tokio::sync::oneshot;
 
-use super::credentials;
 use crate::clock;
 use crate::convert;
 use crate::key_store;
@@ -29,13 +30,13 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 const PAGE: usize = 50;
 
 /// What a request is answered with: at once, or when it is done.
-pub(super) enum Answer {
+pub(crate) enum Answer {
     Now(Outcome),
     Later(Pin<Box<dyn Future<Output = Outcome> + Send>>),
 }
 
 /// What came of a request. A token is encoded from its slot when it is sent, and not copied before.
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     Token { granted: Granted, now: Moment },
     Response(Response),
 }
@@ -54,22 +55,23 @@ impl From<Failure> for Outcome {
 
 /// A caller and what it may do.
 #[derive(Clone)]
-pub(super) struct Session {
+pub(crate) struct Session {
     peer: Arc<PeerIdentity>,
     shared: Arc<Shared>,
 }
 
 impl Session {
-    pub(super) fn new(peer: PeerIdentity, shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(peer: PeerIdentity, shared: Arc<Shared>) -> Self {
         Self { peer: Arc::new(peer), shared }
     }
 
-    pub(super) fn answer(&self, command: Command) -> Answer {
+    pub(crate) fn answer(&self, command: Command) -> Answer {
         match command {
             Command::Ping => Answer::Now(Response::Done.into()),
             Command::GetToken(get) => self.get_token(get),
             Command::Rejected(rejected) => self.rejected(rejected),
             Command::Status { client, after } => self.status(client.as_deref(), after.as_deref()),
+            Command::Subscribe(_) | Command::Cancel { .. } => Answer::Now(only_on_a_connection().into()),
             _ => self.administer(command),
         }
     }
@@ -169,6 +171,17 @@ impl Session {
             .map_err(|error| convert::not_permitted(&error))
     }
 
+    /// Where what a caller asks for is published, if it may have it and it is there.
+    pub(crate) fn token_key(&self, get: &GetToken) -> Result<Arc<Cell>, Failure> {
+        let slot = self.permitted(&get.client)?;
+        let narrowing = self.narrowing(get)?;
+        match narrowing.is_as_configured() {
+            true => slot.cell(slot.handle()),
+            false => slot.narrowed(&narrowing, clock::moment()),
+        }
+        .ok_or_else(not_kept_any_more)
+    }
+
     fn status(&self, client: Option<&str>, after: Option<&str>) -> Answer {
         // A page of them would not fit a frame.
         let explain = client.is_some();
@@ -212,9 +225,9 @@ impl Session {
     /// What only administrators may ask.
     fn administer(&self, command: Command) -> Answer {
         if !self.is_administrator() {
-            let denied = failure(FailureCode::Denied, "only an administrator of the broker may do this");
+            let denied = Failure::new(FailureCode::Denied, "only an administrator of the broker may do this");
             let hint = "run it as root or as the daemon's user, or add yourself to `admin` of [daemon]";
-            return Answer::Now(Failure { hint: Some(hint.into()), ..denied }.into());
+            return Answer::Now(denied.with_hint(hint).into());
         }
         match command {
             Command::Renew { client, wait_ms } => self.renew(&client, wait_ms),
@@ -226,7 +239,7 @@ impl Session {
                 Answer::Later(Box::pin(async move {
                     match task.await {
                         Ok(outcome) => outcome.unwrap_or_else(Response::Failed).into(),
-                        Err(_) => failure(FailureCode::Internal, "the request panicked").into(),
+                        Err(_) => Failure::new(FailureCode::Internal, "the request panicked").into(),
                     }
                 }))
             }
@@ -263,7 +276,8 @@ impl Session {
             match outcome.await {
                 Ok(Ok(())) => Response::Done.into(),
                 Ok(Err(refused)) => {
-                    Failure { hint: refused.hint, ..failure(FailureCode::Refused, refused.message) }.into()
+                    Failure { hint: refused.hint, ..Failure::new(FailureCode::Refused, refused.message) }
+                        .into()
                 }
                 Err(_) => shutting_down().into(),
             }
@@ -291,7 +305,7 @@ impl Session {
         self.shared.admin.load().permits(&self.caller())
     }
 
-    pub(super) fn shared(&self) -> &Arc<Shared> {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 
@@ -299,11 +313,11 @@ impl Session {
     fn not_permitted(&self, client: &str) -> Failure {
         let hint = format!("add a rule for uid {} to `allow` of [clients.{client}]", self.peer.uid);
         let message = format!("no rule of client {client} permits this caller, administrator or not");
-        Failure { hint: Some(hint), ..failure(FailureCode::Denied, message) }
+        Failure::new(FailureCode::Denied, message).with_hint(hint)
     }
 
     /// Only for administrators: it tells which clients there are.
-    pub(super) fn unknown_client(&self, client: &str) -> Failure {
+    pub(crate) fn unknown_client(&self, client: &str) -> Failure {
         let config = self.shared.config.load();
         let names = config.clients.keys().map(ClientName::as_str);
         // What can't be a name is near to none, and may be too long to compare.
@@ -312,7 +326,7 @@ impl Session {
             None => "`tokenbroker status` lists the clients".to_owned(),
         };
         let message = format!("there is no client {client:?} in the configuration");
-        Failure { hint: Some(hint), ..failure(FailureCode::UnknownClient, message) }
+        Failure::new(FailureCode::UnknownClient, message).with_hint(hint)
     }
 }
 
@@ -343,28 +357,41 @@ impl Drop for Ticket {
     }
 }
 
-pub(super) fn failure(code: FailureCode, message: impl Into<String>) -> Failure {
-    Failure { code, message: message.into(), hint: None, next_try_in_ms: None }
-}
-
 fn denied(client: &str) -> Failure {
-    failure(FailureCode::Denied, format!("the client {client:?} is not for this caller, or does not exist"))
+    Failure::new(
+        FailureCode::Denied,
+        format!("the client {client:?} is not for this caller, or does not exist"),
+    )
 }
 
 /// The same for a handle of an earlier daemon, for one whose token key is gone, and for one that is not for the caller.
 fn unknown_handle() -> Failure {
     let message =
         "this daemon knows no token with this handle that the caller could have: get the token again";
-    failure(FailureCode::UnknownHandle, message)
+    Failure::new(FailureCode::UnknownHandle, message)
+}
+
+/// A subscription's narrower token key made room for others.
+fn not_kept_any_more() -> Failure {
+    let message = "this part of the client's scope and resources is not kept any more: subscribe again";
+    Failure::new(FailureCode::UnknownHandle, message)
+}
+
+/// They are about the connection itself, which takes care of them.
+fn only_on_a_connection() -> Failure {
+    Failure::new(FailureCode::InvalidRequest, "this can only be asked on a native connection")
 }
 
 fn shutting_down() -> Failure {
-    failure(FailureCode::ShuttingDown, "the daemon shuts down")
+    Failure::new(FailureCode::ShuttingDown, "the daemon shuts down")
 }
 
 /// In the place of a reply that is longer than a frame.
-pub(super) fn does_not_fit() -> Response {
-    Response::Failed(failure(FailureCode::TokenTooLarge, "the reply is longer than the protocol carries"))
+pub(crate) fn does_not_fit() -> Response {
+    Response::Failed(Failure::new(
+        FailureCode::TokenTooLarge,
+        "the reply is longer than the protocol carries",
+    ))
 }
 
 #[cfg(test)]

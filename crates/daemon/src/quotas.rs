@@ -1,0 +1,197 @@
+//! What the processes of one user may take of the daemon: connections, requests under way, and bytes held for them.
+//!
+//! One user who wants everything gets as much as the quota says, and nobody else notices. What is counted is given back
+//! by dropping the guard that stands for it.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokenbroker_core::config::CallerLimits;
+use tokenbroker_protocol::{Failure, FailureCode};
+
+/// Requests under way and subscriptions, for each connection that a user may have.
+const UNDER_WAY_PER_CONNECTION: u32 = 16;
+
+/// Bytes held, for each connection that a user may have: a few connections may take much, or many a little.
+const BYTES_PER_CONNECTION: usize = 16 * 1024;
+
+/// The quotas in force, and what each user has of them.
+#[derive(Debug)]
+pub(crate) struct Quotas {
+    connections: AtomicU32,
+    users: Mutex<HashMap<u32, Arc<Usage>>>,
+}
+
+/// What a user has taken.
+#[derive(Debug, Default)]
+struct Usage {
+    connections: AtomicU32,
+    under_way: AtomicU32,
+    bytes: AtomicUsize,
+    /// The operator was told that this user wants too much; once, since it may go on for long.
+    told: AtomicBool,
+}
+
+impl Quotas {
+    pub(crate) fn new(limits: CallerLimits) -> Arc<Self> {
+        Arc::new(Self { connections: AtomicU32::new(limits.connections_per_uid), users: Mutex::default() })
+    }
+
+    /// Other limits from now on; nobody loses what it has.
+    pub(crate) fn limit(&self, limits: CallerLimits) {
+        self.connections.store(limits.connections_per_uid, Ordering::Relaxed);
+    }
+
+    /// One more connection of this user.
+    ///
+    /// # Errors
+    ///
+    /// If it has as many as it may have.
+    pub(crate) fn admit(self: &Arc<Self>, uid: u32) -> Result<Admission, Failure> {
+        let limit = self.connections.load(Ordering::Relaxed);
+        let mut users = self.users();
+        let usage = Arc::clone(users.entry(uid).or_default());
+        if usage.connections.load(Ordering::Relaxed) >= limit {
+            return Err(self.too_much(uid, &usage, &format!("{limit} connections")));
+        }
+        usage.connections.fetch_add(1, Ordering::Relaxed);
+        drop(users);
+        Ok(Admission { quotas: Arc::clone(self), uid, usage, bytes: 0 })
+    }
+
+    fn too_much(&self, uid: u32, usage: &Usage, what: &str) -> Failure {
+        let message = format!("uid {uid} has {what} with the daemon, and can't have more");
+        if !usage.told.swap(true, Ordering::Relaxed) {
+            tracing::warn!("{message}; what comes beyond is refused (said once while the user is connected)");
+        }
+        let hint =
+            "use fewer connections and requests at once, or have max_connections_per_uid of [daemon] raised";
+        Failure::new(FailureCode::TooMuch, message).with_hint(hint)
+    }
+
+    /// Nothing here panics with the lock held.
+    fn users(&self) -> MutexGuard<'_, HashMap<u32, Arc<Usage>>> {
+        self.users.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A connection that counts for its user, with what is held for it.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    quotas: Arc<Quotas>,
+    uid: u32,
+    usage: Arc<Usage>,
+    bytes: usize,
+}
+
+impl Admission {
+    /// A request that is not answered at once, or a subscription.
+    ///
+    /// # Errors
+    ///
+    /// If the user has as many as it may have.
+    pub(crate) fn begin(&self) -> Result<UnderWay, Failure> {
+        let limit = self.quotas.connections.load(Ordering::Relaxed).saturating_mul(UNDER_WAY_PER_CONNECTION);
+        if self.usage.under_way.fetch_add(1, Ordering::Relaxed) >= limit {
+            self.usage.under_way.fetch_sub(1, Ordering::Relaxed);
+            let what = format!("{limit} requests and subscriptions under way");
+            return Err(self.quotas.too_much(self.uid, &self.usage, &what));
+        }
+        Ok(UnderWay(Arc::clone(&self.usage)))
+    }
+
+    /// How many bytes the connection holds now.
+    ///
+    /// # Errors
+    ///
+    /// If that is too much for the user, together with its other connections.
+    pub(crate) fn hold(&mut self, bytes: usize) -> Result<(), Failure> {
+        if bytes == self.bytes {
+            return Ok(());
+        }
+        let before = std::mem::replace(&mut self.bytes, bytes);
+        if bytes < before {
+            self.usage.bytes.fetch_sub(before - bytes, Ordering::Relaxed);
+            return Ok(());
+        }
+        let held = self.usage.bytes.fetch_add(bytes - before, Ordering::Relaxed) + (bytes - before);
+        let connections = self.quotas.connections.load(Ordering::Relaxed) as usize;
+        let limit = connections.saturating_mul(BYTES_PER_CONNECTION);
+        if held <= limit {
+            return Ok(());
+        }
+        Err(self.quotas.too_much(self.uid, &self.usage, &format!("{limit} bytes")))
+    }
+}
+
+impl Drop for Admission {
+    fn drop(&mut self) {
+        self.usage.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+        let mut users = self.quotas.users();
+        if self.usage.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
+            users.remove(&self.uid);
+        }
+    }
+}
+
+/// Something that counts as under way until it is dropped.
+#[derive(Debug)]
+pub(crate) struct UnderWay(Arc<Usage>);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quotas(connections: u32) -> Arc<Quotas> {
+        Quotas::new(CallerLimits { connections_per_uid: connections, ..CallerLimits::default() })
+    }
+
+    #[test]
+    fn s10_one_user_has_so_many_connections_and_another_its_own() {
+        let quotas = quotas(2);
+        let (first, second) = (quotas.admit(1000).unwrap(), quotas.admit(1000).unwrap());
+        let refused = quotas.admit(1000).unwrap_err();
+        assert_eq!(refused.code, FailureCode::TooMuch);
+        assert_eq!(refused.message, "uid 1000 has 2 connections with the daemon, and can't have more");
+        assert!(quotas.admit(1001).is_ok());
+        drop(first);
+        let third = quotas.admit(1000).unwrap();
+        assert!(quotas.admit(1000).is_err());
+        quotas.limit(CallerLimits { connections_per_uid: 3, ..CallerLimits::default() });
+        assert!(quotas.admit(1000).is_ok());
+        drop((second, third));
+        assert!(quotas.users().is_empty(), "who is gone is forgotten");
+    }
+
+    #[test]
+    fn s10_requests_under_way_are_counted_over_all_connections_of_a_user() {
+        let quotas = quotas(1);
+        let connection = quotas.admit(1000).unwrap();
+        let mut under_way: Vec<_> =
+            (0..UNDER_WAY_PER_CONNECTION).map(|_| connection.begin().unwrap()).collect();
+        assert_eq!(connection.begin().unwrap_err().code, FailureCode::TooMuch);
+        under_way.pop();
+        assert!(connection.begin().is_ok());
+        assert!(quotas.admit(1001).unwrap().begin().is_ok());
+    }
+
+    #[test]
+    fn s61_bytes_are_counted_as_they_are_held() {
+        let quotas = quotas(2);
+        let (mut one, mut other) = (quotas.admit(1000).unwrap(), quotas.admit(1000).unwrap());
+        one.hold(2 * BYTES_PER_CONNECTION).unwrap();
+        assert_eq!(other.hold(1).unwrap_err().code, FailureCode::TooMuch);
+        one.hold(10).unwrap();
+        other.hold(2 * BYTES_PER_CONNECTION - 10).unwrap();
+        drop(one);
+        other.hold(2 * BYTES_PER_CONNECTION).unwrap();
+        assert_eq!(other.usage.bytes.load(Ordering::Relaxed), 2 * BYTES_PER_CONNECTION);
+    }
+}

@@ -1,0 +1,141 @@
+//! The subscriptions of one connection: what its caller was told last, and what there is to tell now.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokenbroker_core::engine::Granted;
+use tokenbroker_core::slots::{Cell, Watch};
+use tokenbroker_core::time::Moment;
+use tokenbroker_protocol::{Failure, GetToken, Response};
+
+use crate::quotas;
+use crate::requests::{Outcome, Session};
+use crate::shared::Shared;
+use crate::subscribers::{Mailbox, Registration};
+
+/// By the ids of the requests that began them.
+pub(super) struct Subscriptions {
+    shared: Arc<Shared>,
+    mailbox: Arc<Mailbox>,
+    by_id: HashMap<u32, Subscription>,
+    /// Those whose first token is being waited for.
+    waiting: HashMap<u32, (GetToken, quotas::UnderWay)>,
+}
+
+struct Subscription {
+    get: GetToken,
+    watched: Watched,
+    told: Option<Told>,
+    _counted: quotas::UnderWay,
+}
+
+/// A token key that the event loop tells of.
+struct Watched {
+    watch: Watch,
+    _registration: Registration,
+}
+
+/// A generation can be published again with an earlier expiry.
+#[derive(PartialEq, Eq)]
+struct Told {
+    handle: u64,
+    generation: u64,
+    expires: Moment,
+}
+
+impl Told {
+    fn of(granted: &Granted) -> Self {
+        let Granted { handle, token, .. } = granted;
+        Self { handle: *handle, generation: token.generation, expires: token.expires }
+    }
+}
+
+impl Subscriptions {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let mailbox = shared.subscribers.mailbox();
+        Self { shared, mailbox, by_id: HashMap::new(), waiting: HashMap::new() }
+    }
+
+    /// A subscription is asked for; its first token follows.
+    pub(super) fn expect(&mut self, id: u32, get: GetToken, counted: quotas::UnderWay) {
+        self.waiting.insert(id, (get, counted));
+    }
+
+    /// Whether a subscription with this id is there, or waited for.
+    pub(super) fn has(&self, id: u32) -> bool {
+        self.by_id.contains_key(&id) || self.waiting.contains_key(&id)
+    }
+
+    /// A request was answered: if it asked for a subscription, that begins with the token.
+    ///
+    /// Nothing can be missed: whatever is published after this is news, and what was published since the answer is told
+    /// by the first look that this asks for.
+    pub(super) fn answered(&mut self, session: &Session, id: u32, outcome: &Outcome) {
+        let Some((get, counted)) = self.waiting.remove(&id) else { return };
+        let Outcome::Token { granted, .. } = outcome else { return };
+        let Ok(cell) = session.token_key(&get) else { return self.mailbox.put(id) };
+        let watched = self.watch(&cell, id);
+        let told = Some(Told::of(granted));
+        self.by_id.insert(id, Subscription { get, watched, told, _counted: counted });
+        self.mailbox.put(id);
+    }
+
+    /// Ends the subscription, and says whether there was one.
+    pub(super) fn cancel(&mut self, id: u32) -> bool {
+        let waited_for = self.waiting.remove(&id).is_some();
+        self.by_id.remove(&id).is_some() || waited_for
+    }
+
+    /// Whether there can be no news.
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_id.is_empty()
+    }
+
+    /// Waits for news.
+    pub(super) async fn changed(&self) {
+        self.mailbox.arrives().await;
+    }
+
+    /// What there is to tell now.
+    pub(super) fn news(&mut self, session: &Session, now: Moment) -> Vec<(u32, Outcome)> {
+        let changed = self.mailbox.take();
+        changed.into_iter().filter_map(|id| Some((id, self.news_of(session, id, now)?))).collect()
+    }
+
+    fn news_of(&mut self, session: &Session, id: u32, now: Moment) -> Option<Outcome> {
+        let subscription = self.by_id.get(&id)?;
+        let cell = match session.token_key(&subscription.get) {
+            Ok(cell) => cell,
+            Err(failure) => return Some(self.end(id, failure)),
+        };
+        // The client's configuration changed so that its token is another.
+        let elsewhere = subscription.watched.watch.cell().handle() != cell.handle();
+        let watched = elsewhere.then(|| self.watch(&cell, id));
+        let subscription = self.by_id.get_mut(&id)?;
+        if let Some(watched) = watched {
+            subscription.watched = watched;
+        }
+        let Some(token) = cell.current(now) else {
+            return subscription.told.take().map(|_| Response::Withdrawn.into());
+        };
+        let min_ttl_met = now.until(token.expires).as_millis() >= u128::from(subscription.get.min_ttl_ms);
+        let granted = Granted { handle: cell.handle(), token, min_ttl_met };
+        let told = Some(Told::of(&granted));
+        if subscription.told == told {
+            return None;
+        }
+        subscription.told = told;
+        Some(Outcome::Token { granted, now })
+    }
+
+    fn end(&mut self, id: u32, failure: Failure) -> Outcome {
+        self.by_id.remove(&id);
+        failure.into()
+    }
+
+    fn watch(&self, cell: &Arc<Cell>, id: u32) -> Watched {
+        // In this order: what the event loop hears of has somebody to be told.
+        let registration = self.shared.subscribers.register(cell.handle(), &self.mailbox, id);
+        Watched { watch: cell.watch(), _registration: registration }
+    }
+}

@@ -1,0 +1,128 @@
+//! A caller that writes what it likes.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use tokenbroker_protocol::hello::{CallerHello, DaemonHello};
+use tokenbroker_protocol::{Command, FrameBuffer, Reply, Request, decode, encode, frame};
+
+/// Ample: builds and other tests may be using the same processors.
+const DEADLINE: Duration = Duration::from_secs(25);
+
+/// A connection to a daemon, of which every byte is the test's own.
+pub struct Wire {
+    stream: UnixStream,
+    received: FrameBuffer,
+}
+
+impl Wire {
+    /// Connects, and says nothing yet.
+    ///
+    /// # Panics
+    ///
+    /// If nobody listens there.
+    pub fn connect(socket: &Path) -> Self {
+        let stream = UnixStream::connect(socket).expect("the daemon listens");
+        stream.set_read_timeout(Some(DEADLINE)).expect("a socket has timeouts");
+        stream.set_write_timeout(Some(DEADLINE)).expect("a socket has timeouts");
+        Self { stream, received: FrameBuffer::default() }
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Panics
+    ///
+    /// If the daemon does not take them.
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.stream.write_all(bytes).expect("the daemon takes what is sent");
+    }
+
+    /// The same over and over until the daemon takes no more: how many bytes it took, and what happened then.
+    pub fn send_for_as_long_as_it_takes(&mut self, bytes: &[u8]) -> (usize, io::Error) {
+        let mut taken = 0;
+        loop {
+            match self.stream.write_all(bytes) {
+                Ok(()) => taken += bytes.len(),
+                Err(error) => return (taken, error),
+            }
+        }
+    }
+
+    /// Sends a hello.
+    pub fn say_hello(&mut self, hello: CallerHello) {
+        self.send(frame(&hello.to_bytes()).expect("a hello is short").expose());
+    }
+
+    /// The daemon's hello.
+    ///
+    /// # Panics
+    ///
+    /// If something else comes, or nothing.
+    pub fn daemon_hello(&mut self) -> DaemonHello {
+        let hello = self.next_payload(|payload| DaemonHello::parse(payload).expect("this is a hello"));
+        hello.expect("the daemon says hello")
+    }
+
+    /// Exchanges hellos.
+    ///
+    /// # Panics
+    ///
+    /// If the daemon wants another version.
+    pub fn shake_hands(&mut self) {
+        self.say_hello(CallerHello::OURS);
+        assert_eq!(self.daemon_hello().version, Some(1));
+    }
+
+    /// Sends a request.
+    pub fn ask(&mut self, id: u32, command: Command) {
+        self.send(request(id, command).as_slice());
+    }
+
+    /// The next reply; `None` if the daemon has closed.
+    ///
+    /// # Panics
+    ///
+    /// If it can't be read, or does not come.
+    pub fn reply(&mut self) -> Option<Reply> {
+        self.next_payload(|payload| decode(payload).expect("this is a reply"))
+    }
+
+    /// Waits until the daemon closes, which it should do without a word.
+    ///
+    /// # Panics
+    ///
+    /// If it does not close, or says something before.
+    #[track_caller]
+    pub fn expect_closed(mut self) {
+        let mut rest = Vec::new();
+        match self.stream.read_to_end(&mut rest) {
+            // It had not read everything that was sent.
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            read => drop(read.expect("the daemon closes in time")),
+        }
+        assert!(rest.is_empty(), "it said {} bytes", rest.len());
+    }
+
+    fn next_payload<T>(&mut self, parse: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        loop {
+            if let Some(payload) = self.received.next_frame().expect("the daemon keeps to the limit") {
+                return Some(parse(payload));
+            }
+            match self.stream.read(self.received.space()).expect("the daemon answers in time") {
+                0 => return None,
+                count => self.received.filled(count),
+            }
+        }
+    }
+}
+
+/// The whole frame of a request.
+///
+/// # Panics
+///
+/// If it is too long for one.
+pub fn request(id: u32, command: Command) -> Vec<u8> {
+    encode(&Request { id, command }).expect("a request fits a frame").expose().to_vec()
+}
