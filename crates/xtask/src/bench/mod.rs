@@ -15,6 +15,7 @@ mod isolation;
 mod no_system_call;
 mod part;
 mod program;
+mod push;
 mod race;
 mod report;
 mod samples;
@@ -44,13 +45,14 @@ struct Group {
     measure: fn(&Settings) -> Result<Section>,
 }
 
-const GROUPS: [Group; 8] = [
+const GROUPS: [Group; 9] = [
     Group { name: "blocking", measure: blocking::measure },
     Group { name: "async", measure: asynchronous::measure },
     Group { name: "throughput", measure: throughput::measure },
     Group { name: "in-process", measure: in_process::measure },
     Group { name: "http", measure: http::measure },
     Group { name: "program", measure: program::measure },
+    Group { name: "push", measure: push::measure },
     Group { name: "isolation", measure: isolation::measure },
     Group { name: "warm-start", measure: warm_start::measure },
 ];
@@ -85,12 +87,12 @@ impl Settings {
 }
 
 impl Bench {
-    /// Measures with the programs as they are shipped, and with a release build of the measuring program.
+    /// Measures the programs as they are shipped, by this one, built as applications are.
     pub(crate) fn run(&self, workspace: &Workspace) -> Result {
         let programs = shipped::build(workspace)?;
-        process::run(&mut workspace.cargo(["build", "--release", "--package=xtask"]))?;
+        process::run(&mut workspace.cargo(["build", "--profile=caller", "--package=xtask"]))?;
         peers::provide(&peers::OF_BENCH);
-        let mut measurement = Command::new(workspace.target().join("release").join("xtask"));
+        let mut measurement = Command::new(workspace.target().join("caller").join("xtask"));
         measurement.arg("bench-release").args(&self.groups).args(self.quick.then_some("--quick"));
         process::run(measurement.env("TOKENBROKER_BIN_DIR", programs))
     }
