@@ -1,7 +1,8 @@
 //! The broker for programs without a runtime.
 
-mod connection;
+pub(crate) mod connection;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,11 +10,12 @@ use std::time::{Duration, Instant};
 use tokenbroker_protocol::{Command, Response};
 
 use crate::attempts::{Attempts, Setback};
-use crate::builder::{self, Builder, Destination};
+use crate::builder::{Builder, Destination};
+use crate::cache::{Cache, Found};
 use crate::pool::Pool;
 use crate::question::{Get, Question};
 use crate::session::{self, Answer};
-use crate::{Error, ProtocolError, Token, TokenRequest, clock};
+use crate::{Error, Token, TokenRequest, clock};
 use connection::Connection;
 
 /// How long the daemon may take to say hello to [`Broker::connect`].
@@ -44,8 +46,9 @@ pub struct Broker(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    destination: Destination,
+    destination: Arc<Destination>,
     pool: Pool<Connection>,
+    cache: Cache,
 }
 
 impl Broker {
@@ -104,12 +107,7 @@ impl Broker {
     /// [`Error`]; with [`Error::Failed`] the daemon says why there is no newer token, and when it fetches the next. Until
     /// then it goes on serving the reported one, which other resources may well take.
     pub fn rejected(&self, token: &Token) -> Result<Token, Error> {
-        let newer = self.get(Get::rejected(token))?;
-        match newer.value() == token.value() {
-            // The daemon was restarted and has kept it: there, too, it has to be reported.
-            true => self.get(Get::rejected(&newer)),
-            false => Ok(newer),
-        }
+        self.find(self.0.cache.replace(token))
     }
 
     /// Any other request: administration. Ends within `timeout`.
@@ -122,10 +120,19 @@ impl Broker {
     }
 
     fn get(&self, get: Get<'_>) -> Result<Token, Error> {
-        let Answer { response, instance } = self.call(Question::Get(get))?;
-        match response {
-            Response::Token(token) => Ok(Token::new(token, instance, get.request())),
-            _ => Err(ProtocolError::OtherResponse.into()),
+        self.find(self.0.cache.get(get))
+    }
+
+    fn find(&self, found: Found<'_>) -> Result<Token, Error> {
+        let mut lookup = match found {
+            Found::Token(token) => return Ok(token),
+            Found::Nothing(lookup) => lookup,
+        };
+        loop {
+            let answer = self.call(Question::Get(lookup.question()));
+            if let ControlFlow::Break(outcome) = lookup.answered(answer) {
+                return outcome;
+            }
         }
     }
 
@@ -149,8 +156,9 @@ impl Broker {
         let was_kept = kept.is_some();
         let mut connection = match kept {
             Some(connection) => connection,
-            None => self.0.dial(timer, elapsed)?,
+            None => Connection::dial(&self.0.destination, timer, elapsed)?,
         };
+        let asked = clock::boot_time();
         match connection.ask(question, timer, elapsed).map(session::outcome) {
             // Only a connection that has answered is kept: on any other an answer may still be on its way.
             Ok(outcome @ (Ok(_) | Err(Setback::Final(_)))) => {
@@ -158,35 +166,59 @@ impl Broker {
                 if connection.is_reusable() {
                     self.0.pool.keep(connection);
                 }
-                outcome.map(|response| Answer { response, instance })
+                outcome.map(|response| Answer { response, instance, asked })
             }
             Ok(Err(shutting_down)) => {
                 self.0.pool.clear();
                 Err(shutting_down)
             }
-            Err(Setback::Lost { unsent, source, .. }) => {
+            // What it said when it hung up on an idle connection may be long out of date.
+            Err(Setback::Lost { unsent, source, .. }) if was_kept => {
                 self.0.pool.clear();
-                Err(Setback::Lost { kept: was_kept, unsent, source })
+                Err(Setback::Lost { kept: true, unsent, source })
             }
-            Err(setback) => Err(setback),
+            Err(setback) => Err(connection.explained(setback)),
         }
     }
 }
 
-impl Shared {
-    fn dial(&self, timer: &Timer, elapsed: Duration) -> Result<Connection, Setback> {
-        let mut tried = Vec::new();
-        for endpoint in self.destination.endpoints() {
-            match tokenbroker_ipc::blocking::connect(endpoint, self.destination.trust()) {
-                Ok(stream) => {
-                    let connection = Connection::greet(stream, timer, elapsed)?;
-                    self.destination.found(endpoint);
-                    return Ok(connection);
-                }
-                Err(error) => builder::note(&mut tried, endpoint, error)?,
-            }
-        }
-        Err(Setback::Absent(tried))
+/// Gives tokens to threads: a [`Broker`], or in tests [`testing::Tokens`](crate::testing::Tokens).
+///
+/// What the methods of a source do is said at those of the [`Broker`].
+pub trait TokenSource: Send + Sync {
+    /// The current token of a client.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; with [`Error::Failed`] the daemon says why there is none.
+    fn token(&self, client: &str) -> Result<Token, Error>;
+
+    /// A client's token as the request says.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; with [`Error::Failed`] the daemon says why there is none.
+    fn token_with(&self, request: &TokenRequest) -> Result<Token, Error>;
+
+    /// A newer token in the place of one that a resource refused.
+    ///
+    /// # Errors
+    ///
+    /// [`Error`]; with [`Error::Failed`] the daemon says why there is no newer one.
+    fn rejected(&self, token: &Token) -> Result<Token, Error>;
+}
+
+impl TokenSource for Broker {
+    fn token(&self, client: &str) -> Result<Token, Error> {
+        self.token(client)
+    }
+
+    fn token_with(&self, request: &TokenRequest) -> Result<Token, Error> {
+        self.token_with(request)
+    }
+
+    fn rejected(&self, token: &Token) -> Result<Token, Error> {
+        self.rejected(token)
     }
 }
 
@@ -198,25 +230,26 @@ impl Builder<Broker> {
     /// [`Error::NoDaemon`], [`Error::UntrustedServer`] and others, if that is not possible now.
     pub fn connect(self) -> Result<Broker, Error> {
         let broker = self.build();
-        let dialled = broker.0.dial(&Timer::start(CONNECT), Duration::ZERO);
+        let dialled = Connection::dial(&broker.0.destination, &Timer::start(CONNECT), Duration::ZERO);
         broker.0.pool.keep(dialled.map_err(|setback| setback.into_error(CONNECT))?);
         Ok(broker)
     }
 
     /// A broker that connects at its first call, for a program that may start before the daemon.
     pub fn build(self) -> Broker {
-        Broker(Arc::new(Shared { destination: self.destination(), pool: Pool::new() }))
+        let (destination, cache) = self.parts();
+        Broker(Arc::new(Shared { destination, pool: Pool::new(), cache }))
     }
 }
 
 /// The time of one call.
-struct Timer {
+pub(crate) struct Timer {
     started: Instant,
     deadline: Duration,
 }
 
 impl Timer {
-    fn start(deadline: Duration) -> Self {
+    pub(crate) fn start(deadline: Duration) -> Self {
         Self { started: clock::now(), deadline }
     }
 

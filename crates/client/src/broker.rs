@@ -2,6 +2,7 @@
 
 mod connection;
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -10,10 +11,11 @@ use tokio::time::{sleep, timeout};
 
 use crate::attempts::{Attempts, Setback};
 use crate::builder::{self, Builder, Destination};
+use crate::cache::{Cache, Found};
 use crate::pool::Pool;
 use crate::question::{Get, Question};
 use crate::session::{self, Answer};
-use crate::{Error, ProtocolError, Token, TokenRequest, clock};
+use crate::{Error, Token, TokenFuture, TokenRequest, TokenSource, clock};
 use connection::Connection;
 
 /// How long the daemon may take to say hello to [`Broker::connect`].
@@ -44,8 +46,9 @@ pub struct Broker(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    destination: Destination,
+    destination: Arc<Destination>,
     pool: Pool<Connection>,
+    cache: Cache,
 }
 
 impl Broker {
@@ -108,12 +111,7 @@ impl Broker {
     /// [`Error`]; with [`Error::Failed`] the daemon says why there is no newer token, and when it fetches the next. Until
     /// then it goes on serving the reported one, which other resources may well take.
     pub async fn rejected(&self, token: &Token) -> Result<Token, Error> {
-        let newer = self.get(Get::rejected(token)).await?;
-        match newer.value() == token.value() {
-            // The daemon was restarted and has kept it: there, too, it has to be reported.
-            true => self.get(Get::rejected(&newer)).await,
-            false => Ok(newer),
-        }
+        self.find(self.0.cache.replace(token)).await
     }
 
     /// Any other request: administration. Ends within `timeout`.
@@ -126,10 +124,19 @@ impl Broker {
     }
 
     async fn get(&self, get: Get<'_>) -> Result<Token, Error> {
-        let Answer { response, instance } = self.call(Question::Get(get)).await?;
-        match response {
-            Response::Token(token) => Ok(Token::new(token, instance, get.request())),
-            _ => Err(ProtocolError::OtherResponse.into()),
+        self.find(self.0.cache.get(get)).await
+    }
+
+    async fn find(&self, found: Found<'_>) -> Result<Token, Error> {
+        let mut lookup = match found {
+            Found::Token(token) => return Ok(token),
+            Found::Nothing(lookup) => lookup,
+        };
+        loop {
+            let answer = self.call(Question::Get(lookup.question())).await;
+            if let ControlFlow::Break(outcome) = lookup.answered(answer) {
+                return outcome;
+            }
         }
     }
 
@@ -156,6 +163,7 @@ impl Broker {
             Some(connection) => connection,
             None => self.0.dial().await?,
         };
+        let asked = clock::boot_time();
         match connection.ask(question, elapsed).await.map(session::outcome) {
             // Only a connection that has answered is kept: on any other an answer may still be on its way.
             Ok(outcome @ (Ok(_) | Err(Setback::Final(_)))) => {
@@ -163,17 +171,18 @@ impl Broker {
                 if connection.is_reusable() {
                     self.0.pool.keep(connection);
                 }
-                outcome.map(|response| Answer { response, instance })
+                outcome.map(|response| Answer { response, instance, asked })
             }
             Ok(Err(shutting_down)) => {
                 self.0.pool.clear();
                 Err(shutting_down)
             }
-            Err(Setback::Lost { unsent, source, .. }) => {
+            // What it said when it hung up on an idle connection may be long out of date.
+            Err(Setback::Lost { unsent, source, .. }) if was_kept => {
                 self.0.pool.clear();
-                Err(Setback::Lost { kept: was_kept, unsent, source })
+                Err(Setback::Lost { kept: true, unsent, source })
             }
-            Err(setback) => Err(setback),
+            Err(setback) => Err(connection.explained(setback).await),
         }
     }
 }
@@ -195,6 +204,29 @@ impl Shared {
     }
 }
 
+impl TokenSource for Broker {
+    fn token<'a>(&'a self, client: &'a str) -> TokenFuture<'a> {
+        self.future(self.0.cache.get(Get::new(client)))
+    }
+
+    fn token_with<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
+        self.future(self.0.cache.get(Get::with(request)))
+    }
+
+    fn rejected<'a>(&'a self, token: &'a Token) -> TokenFuture<'a> {
+        self.future(self.0.cache.replace(token))
+    }
+}
+
+impl Broker {
+    fn future<'a>(&'a self, found: Found<'a>) -> TokenFuture<'a> {
+        match found {
+            Found::Token(token) => TokenFuture::ready(Ok(token)),
+            nothing @ Found::Nothing(_) => TokenFuture::waiting(self.find(nothing)),
+        }
+    }
+}
+
 impl Builder<Broker> {
     /// Connects to the daemon.
     ///
@@ -210,7 +242,8 @@ impl Builder<Broker> {
 
     /// A broker that connects at its first call, for a program that may start before the daemon.
     pub fn build(self) -> Broker {
-        Broker(Arc::new(Shared { destination: self.destination(), pool: Pool::new() }))
+        let (destination, cache) = self.parts();
+        Broker(Arc::new(Shared { destination, pool: Pool::new(), cache }))
     }
 }
 

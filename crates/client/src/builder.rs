@@ -3,11 +3,12 @@
 use std::io;
 use std::marker::PhantomData;
 use std::path::PathBuf;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use tokenbroker_ipc::{ConnectError, Endpoint, ServerTrust};
 
 use crate::attempts::Setback;
+use crate::cache::Cache;
 use crate::{Error, Tried};
 
 /// Sets up a [`Broker`](crate::blocking::Broker) of either kind; what is not set comes from the environment.
@@ -16,12 +17,13 @@ use crate::{Error, Tried};
 pub struct Builder<B> {
     socket: Option<PathBuf>,
     server_user: Option<String>,
+    cache: bool,
     kind: PhantomData<fn() -> B>,
 }
 
 impl<B> Builder<B> {
     pub(crate) fn new() -> Self {
-        Self { socket: None, server_user: None, kind: PhantomData }
+        Self { socket: None, server_user: None, cache: true, kind: PhantomData }
     }
 
     /// This socket and no other.
@@ -36,12 +38,21 @@ impl<B> Builder<B> {
         self
     }
 
-    pub(crate) fn destination(self) -> Destination {
-        Destination {
+    /// Whether tokens are kept in this process's memory, which they are unless this says no. Then every get asks the
+    /// daemon, and no thread is ever started.
+    pub fn cache(mut self, cache: bool) -> Self {
+        self.cache = cache;
+        self
+    }
+
+    pub(crate) fn parts(self) -> (Arc<Destination>, Cache) {
+        let destination = Arc::new(Destination {
             endpoints: Endpoint::search(self.socket.as_deref()),
             found: OnceLock::new(),
             trust: self.server_user.map_or_else(ServerTrust::from_environment, ServerTrust::of_user),
-        }
+        });
+        let cache = Cache::new(&destination, self.cache);
+        (destination, cache)
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokenbroker_ipc::UntrustedServer;
 use tokenbroker_protocol::hello::{self, NotAHello};
-use tokenbroker_protocol::{DecodeError, EncodeError, Failure, FailureCode, Oversize};
+use tokenbroker_protocol::{DecodeError, EncodeError, Failure, FailureCode, Oversize, Party};
 
 /// Why a call failed. Never holds a token or a secret.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +87,32 @@ impl Error {
         self.failure().map(|failure| failure.code)
     }
 
+    /// Who can put it right: the program that asks, who runs the daemon and its host, or the authorization server.
+    /// `None` where nobody needs to: it passes by itself.
+    pub fn fixed_by(&self) -> Option<Party> {
+        match self {
+            Self::Failed(failure) => failure.fixed_by,
+            Self::Unsendable(_) => Some(Party::Caller),
+            Self::NoDaemon { .. }
+            | Self::UntrustedServer(_)
+            | Self::TimedOut { .. }
+            | Self::Incompatible
+            | Self::Protocol(_) => Some(Party::Operator),
+            Self::ConnectionLost { .. } => None,
+        }
+    }
+
+    /// Whether it says nothing about the token: no daemon could be reached, or none with time for this caller.
+    pub(crate) fn is_of_reach(&self) -> bool {
+        match self {
+            Self::NoDaemon { .. } | Self::TimedOut { .. } | Self::ConnectionLost { .. } => true,
+            Self::Failed(failure) => {
+                matches!(failure.code, FailureCode::ShuttingDown | FailureCode::TooMuch)
+            }
+            _ => false,
+        }
+    }
+
     /// In how long the daemon itself tries again to get a token; asking earlier is of no use.
     pub fn retry_after(&self) -> Option<Duration> {
         self.failure()?.next_try_in_ms.map(Duration::from_millis)
@@ -146,6 +172,9 @@ pub enum ProtocolError {
     /// It answers something that was not asked.
     #[error("the answer does not fit the request")]
     OtherResponse,
+    /// It gave a token that no header can carry.
+    #[error("the token has characters that can't be part of a header")]
+    Unpresentable,
 }
 
 #[cfg(test)]
@@ -179,5 +208,17 @@ mod tests {
         assert_eq!(error.hint(), Some("wait"));
         assert_eq!(error.retry_after(), Some(Duration::from_millis(1500)));
         assert_eq!(error.code(), Some(FailureCode::NoToken));
+    }
+
+    #[test]
+    fn every_error_says_who_can_put_it_right() {
+        let failed = |code| Error::Failed(Failure::new(code, "no"));
+        let lost = Error::ConnectionLost { source: io::ErrorKind::BrokenPipe.into() };
+        assert_eq!(failed(FailureCode::TooMuch).fixed_by(), Some(Party::Caller));
+        assert_eq!(failed(FailureCode::Denied).fixed_by(), Some(Party::Operator));
+        let served = Failure { fixed_by: Some(Party::Server), ..Failure::new(FailureCode::NoToken, "no") };
+        assert_eq!(Error::Failed(served).fixed_by(), Some(Party::Server));
+        assert_eq!(Error::NoDaemon { tried: Vec::new() }.fixed_by(), Some(Party::Operator));
+        assert_eq!(lost.fixed_by(), None);
     }
 }

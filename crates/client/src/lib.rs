@@ -42,6 +42,10 @@
 //! server there must run as root, as this user, or as the user that `TOKENBROKER_SERVER_USER` names (by default
 //! `tokenbroker`), or nothing is sent to it.
 //!
+//! On Windows a socket is a named pipe: the user's `\\.\pipe\tokenbroker-SID`, else the system's `\\.\pipe\tokenbroker`. It
+//! must belong to the system, to administrators, to this user, or to the one that `TOKENBROKER_SERVER_USER` names (by
+//! default `NT SERVICE\tokenbroker`). Whoever serves it can tell who this is, and can't act as this user.
+//!
 //! # Deadlines and repeats
 //!
 //! A get ends, one way or the other, within its [`wait`](TokenRequest::wait) (ten seconds unless given) and two
@@ -54,11 +58,15 @@ pub mod blocking;
 #[cfg(feature = "tokio")]
 mod broker;
 mod builder;
+mod cache;
 mod clock;
 mod error;
+mod key;
 mod pool;
 mod question;
+mod request;
 mod session;
+mod source;
 mod token;
 
 pub use tokenbroker_protocol as protocol;
@@ -67,4 +75,7 @@ pub use tokenbroker_protocol as protocol;
 pub use broker::Broker;
 pub use builder::Builder;
 pub use error::{Error, ProtocolError, Tried};
-pub use token::{Token, TokenRequest};
+pub use request::TokenRequest;
+pub use source::{TokenFuture, TokenSource};
+pub use token::Token;
+pub use tokenbroker_protocol::{Failure, FailureCode, Party};

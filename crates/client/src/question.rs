@@ -6,6 +6,7 @@ use tokenbroker_protocol::{Command, EncodeError, FailureCode, encode, encode_int
 use tokenbroker_secret::Secret;
 
 use crate::attempts::Setback;
+use crate::key::{Complaint, Key};
 use crate::session::Instance;
 use crate::{Error, Token, TokenRequest};
 
@@ -21,6 +22,9 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 /// What the daemon and the socket may take beyond the time that it waits.
 const GRACE: Duration = Duration::from_secs(2);
 
+/// How long a get takes at most that has a token to fall back on.
+const HURRY: Duration = Duration::from_secs(1);
+
 /// A question to the daemon.
 pub(crate) enum Question<'a> {
     Get(Get<'a>),
@@ -30,13 +34,14 @@ pub(crate) enum Question<'a> {
 /// Borrowed, so that asking for a token copies nothing but bytes.
 #[derive(Clone, Copy)]
 pub(crate) struct Get<'a> {
-    client: &'a str,
-    scope: Option<&'a str>,
-    resource: &'a [String],
-    audience: Option<&'a str>,
-    min_ttl: Duration,
-    wait: Option<Duration>,
+    pub(crate) client: &'a str,
+    pub(crate) scope: Option<&'a str>,
+    pub(crate) resource: &'a [String],
+    pub(crate) audience: Option<&'a str>,
+    pub(crate) min_ttl: Duration,
+    pub(crate) wait: Option<Duration>,
     rejected: Option<Rejected>,
+    hurried: bool,
 }
 
 /// A token that a resource refused, as the daemon that gave it knows it.
@@ -49,39 +54,48 @@ struct Rejected {
 
 impl<'a> Get<'a> {
     pub(crate) fn new(client: &'a str) -> Self {
-        let (resource, min_ttl) = (&[], Duration::ZERO);
-        Self { client, scope: None, resource, audience: None, min_ttl, wait: None, rejected: None }
+        Self {
+            client,
+            scope: None,
+            resource: &[],
+            audience: None,
+            min_ttl: Duration::ZERO,
+            wait: None,
+            rejected: None,
+            hurried: false,
+        }
     }
 
     pub(crate) fn with(request: &'a TokenRequest) -> Self {
         Self {
-            client: &request.client,
             scope: request.scope.as_deref(),
             resource: &request.resource,
             audience: request.audience.as_deref(),
             min_ttl: request.min_ttl,
             wait: request.wait,
-            rejected: None,
+            ..Self::new(&request.client)
         }
     }
 
-    /// What that token was asked for with, and that it was refused.
-    pub(crate) fn rejected(token: &'a Token) -> Self {
-        let rejected =
-            Rejected { instance: token.instance(), handle: token.handle(), generation: token.generation() };
-        Self { rejected: Some(rejected), ..Self::with(token.request()) }
+    pub(crate) fn of(key: &'a Key) -> Self {
+        let (scope, audience) = (key.scope.as_deref(), key.audience.as_deref());
+        Self { scope, resource: &key.resource, audience, ..Self::new(&key.client) }
     }
 
-    /// To ask again for what this asks for.
-    pub(crate) fn request(&self) -> TokenRequest {
-        TokenRequest {
-            client: self.client.to_owned(),
-            scope: self.scope.map(str::to_owned),
-            resource: self.resource.to_vec(),
-            audience: self.audience.map(str::to_owned),
-            min_ttl: self.min_ttl,
-            wait: self.wait,
-        }
+    /// What that token was asked for with.
+    pub(crate) fn again(token: &'a Token) -> Self {
+        Self { wait: token.wait(), ..Self::of(token.key()) }
+    }
+
+    /// With the news that a token was refused.
+    pub(crate) fn reporting(self, complaint: &Complaint) -> Self {
+        let Complaint { instance, handle, generation, .. } = *complaint;
+        Self { rejected: Some(Rejected { instance, handle, generation }), ..self }
+    }
+
+    /// As somebody who has a token to fall back on: neither an absent nor a slow daemon is waited for.
+    pub(crate) fn in_a_hurry(self) -> Self {
+        Self { hurried: true, ..self }
     }
 }
 
@@ -89,6 +103,7 @@ impl Question<'_> {
     /// How long it may take in all.
     pub(crate) fn deadline(&self) -> Duration {
         match self {
+            Self::Get(get) if get.hurried => HURRY,
             Self::Get(get) => get.wait.unwrap_or(DEFAULT_WAIT).saturating_add(GRACE),
             Self::Command { timeout, .. } => *timeout,
         }
@@ -97,7 +112,7 @@ impl Question<'_> {
     /// How long a daemon that can't be reached is waited for.
     pub(crate) fn absence(&self) -> Option<Duration> {
         match self {
-            Self::Get(get) => get.wait,
+            Self::Get(get) => get.wait.filter(|_| !get.hurried),
             Self::Command { .. } => None,
         }
     }
@@ -206,6 +221,8 @@ fn milliseconds(duration: Duration) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use tokenbroker_protocol::{self as protocol, Failure, GetToken, Request, decode};
 
     use super::*;
@@ -223,21 +240,9 @@ mod tests {
         decode(&frame.bytes()[4..]).unwrap()
     }
 
-    /// A token that the other instance gave.
-    fn token(request: TokenRequest) -> Token {
-        let token = protocol::Token {
-            access_token: "t".into(),
-            token_type: "Bearer".into(),
-            expires_in_ms: 1,
-            serve_for_ms: 1,
-            answered_at_ms: 1,
-            expires_at_ms: 1,
-            scope: None,
-            generation: 7,
-            min_ttl_met: true,
-            handle: 9,
-        };
-        Token::new(token, OTHER, request)
+    /// That the other instance's token was refused.
+    fn complaint() -> Complaint {
+        Complaint { instance: OTHER, handle: 9, generation: 7, text: Arc::new("t".into()) }
     }
 
     fn failed(code: FailureCode) -> Setback {
@@ -277,8 +282,7 @@ mod tests {
     #[test]
     fn s46_a_rejected_token_is_reported_to_the_instance_that_gave_it_and_to_no_other() {
         let request = TokenRequest::new("signtext").scope("a").wait(Duration::from_secs(3));
-        let token = token(request.clone());
-        let question = Question::Get(Get::rejected(&token));
+        let question = Question::Get(Get::with(&request).reporting(&complaint()));
         let reported = protocol::Rejected { handle: 9, generation: 7, wait_ms: Some(2_000) };
         let second = Duration::from_secs(1);
         assert_eq!(sent_to(OTHER, &question, second).command, Command::Rejected(reported));
@@ -287,8 +291,7 @@ mod tests {
 
     #[test]
     fn s46_where_the_handle_is_not_known_the_token_is_asked_for_anew_and_once() {
-        let token = token(TokenRequest::new("signtext"));
-        let mut question = Question::Get(Get::rejected(&token));
+        let mut question = Question::Get(Get::new("signtext").reporting(&complaint()));
         assert!(matches!(question.after(failed(FailureCode::NoToken)), Setback::Final(_)));
         assert!(matches!(question.after(failed(FailureCode::UnknownHandle)), Setback::Forgotten));
         assert!(matches!(sent_to(OTHER, &question, Duration::ZERO).command, Command::GetToken(_)));
@@ -305,6 +308,13 @@ mod tests {
         assert_eq!(wait(Question::Get(Get::with(&request)), Duration::from_secs(1)), Some(2_000));
         assert_eq!(wait(Question::Get(Get::with(&request)), Duration::from_secs(4)), Some(0));
         assert_eq!(wait(Question::Get(Get::new("x")), Duration::from_secs(4)), Some(6_000));
+    }
+
+    #[test]
+    fn s69_who_has_a_token_to_fall_back_on_waits_for_nobody() {
+        let request = TokenRequest::new("x").wait(Duration::from_secs(30));
+        let hurried = Question::Get(Get::with(&request).in_a_hurry());
+        assert_eq!((hurried.deadline(), hurried.absence()), (HURRY, None));
     }
 
     #[test]

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use tokenbroker_protocol::hello::{CallerHello, DaemonHello, HIGHEST, LOWEST};
-use tokenbroker_protocol::{FailureCode, FrameBuffer, Reply, Response, decode, frame};
+use tokenbroker_protocol::{
+    CONNECTION, Command, Failure, FailureCode, FrameBuffer, Reply, Response, decode, encode, frame,
+};
 use tokenbroker_secret::Secret;
 
 use crate::attempts::Setback;
@@ -13,20 +15,23 @@ use crate::{Error, ProtocolError};
 /// Random for each start of a daemon: handles and generations mean something to the same instance only.
 pub(crate) type Instance = [u8; 16];
 
-/// What a daemon said, and which one.
+/// What a daemon said, which one, and to what was asked when by the boot clock.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) response: Response,
     pub(crate) instance: Instance,
+    pub(crate) asked: Duration,
 }
 
-/// One question at a time.
+/// One question at a time, or [requests](Self::request) and [replies](Self::reply) as they come.
 #[derive(Debug, Default)]
 pub(crate) struct Session {
     instance: Instance,
     received: FrameBuffer,
     buffer: Vec<u8>,
     id: u32,
+    /// The daemon has had its last word.
+    is_over: bool,
 }
 
 impl Session {
@@ -64,34 +69,71 @@ impl Session {
 
     /// What to send for a question; it is the one that [`answer`](Self::answer) is about from now on.
     pub(crate) fn ask(&mut self, question: &Question<'_>, elapsed: Duration) -> Result<Frame<'_>, Error> {
-        self.id = self.id.wrapping_add(1);
-        Ok(question.encode(self.id, elapsed, self.instance, &mut self.buffer)?)
+        let id = self.next_id();
+        Ok(question.encode(id, elapsed, self.instance, &mut self.buffer)?)
     }
 
-    /// The answer, once it has come whole.
+    /// The answer, once it has come whole. The daemon's last word on the connection is one to any question.
     pub(crate) fn answer(&mut self) -> Result<Option<Response>, Error> {
-        let Some(payload) = self.received.next_frame().map_err(ProtocolError::from)? else { return Ok(None) };
-        let Reply { id, response } = decode(payload).map_err(ProtocolError::from)?;
-        if id != self.id {
-            return Err(ProtocolError::OtherRequest.into());
+        match self.reply()? {
+            None => Ok(None),
+            Some(Reply { id: CONNECTION, response }) => {
+                self.is_over = true;
+                Ok(Some(response))
+            }
+            Some(Reply { id, response }) if id == self.id => Ok(Some(response)),
+            Some(_) => Err(ProtocolError::OtherRequest.into()),
         }
-        Ok(Some(response))
+    }
+
+    /// What to send for a command, and the id of what comes of it.
+    pub(crate) fn request(&mut self, command: &Command) -> Result<(u32, Secret), Error> {
+        let id = self.next_id();
+        Ok((id, encode(&(id, command))?))
+    }
+
+    /// The next reply that has come whole, whatever it is to.
+    pub(crate) fn reply(&mut self) -> Result<Option<Reply>, Error> {
+        let Some(payload) = self.received.next_frame().map_err(ProtocolError::from)? else { return Ok(None) };
+        Ok(Some(decode(payload).map_err(ProtocolError::from)?))
+    }
+
+    /// Why the daemon has ended the connection, if it has said so in what has been received.
+    pub(crate) fn last_word(&mut self) -> Option<Failure> {
+        while let Ok(Some(payload)) = self.received.next_frame() {
+            // What can't be read is its hello.
+            if let Ok(Reply { id: CONNECTION, response: Response::Failed(failure) }) = decode(payload) {
+                return Some(failure);
+            }
+        }
+        None
+    }
+
+    /// 0 is the connection's.
+    fn next_id(&mut self) -> u32 {
+        self.id = self.id.wrapping_add(1).max(1);
+        self.id
     }
 
     /// Whether the next question can be asked here: nothing has come that was not asked for.
     pub(crate) fn is_reusable(&self) -> bool {
-        !self.received.is_partial()
+        !self.is_over && !self.received.is_partial()
     }
 }
 
 /// Sorts answers that are failures from those that are not.
 pub(crate) fn outcome(response: Response) -> Result<Response, Setback> {
     match response {
-        Response::Failed(failure) if failure.code == FailureCode::ShuttingDown => {
-            Err(Setback::ShuttingDown(failure))
-        }
-        Response::Failed(failure) => Err(Setback::Final(Error::Failed(failure))),
+        Response::Failed(failure) => Err(refusal(failure)),
         response => Ok(response),
+    }
+}
+
+/// What a daemon's no means to a call.
+pub(crate) fn refusal(failure: Failure) -> Setback {
+    match failure.code {
+        FailureCode::ShuttingDown => Setback::ShuttingDown(failure),
+        _ => Setback::Final(Error::Failed(failure)),
     }
 }
 
@@ -137,6 +179,33 @@ mod tests {
         let mut session = received(encode(&Reply { id: 2, response: Response::Done }).unwrap().expose());
         session.ask(&Question::Get(Get::new("x")), Duration::ZERO).unwrap();
         assert!(matches!(session.answer(), Err(Error::Protocol(ProtocolError::OtherRequest))));
+    }
+
+    #[test]
+    fn the_last_word_on_a_connection_answers_any_question() {
+        let failure = Failure::new(FailureCode::TooMuch, "too many connections");
+        let word = Reply { id: CONNECTION, response: Response::Failed(failure.clone()) };
+        let mut session = received(encode(&word).unwrap().expose());
+        session.ask(&Question::Get(Get::new("x")), Duration::ZERO).unwrap();
+        assert_eq!(session.answer().unwrap(), Some(Response::Failed(failure)));
+        assert!(!session.is_reusable());
+    }
+
+    #[test]
+    fn the_last_word_is_found_behind_a_hello_nobody_waited_for() {
+        let failure = Failure::new(FailureCode::TooMuch, "too many connections");
+        let word = Reply { id: CONNECTION, response: Response::Failed(failure.clone()) };
+        let hello = DaemonHello { version: Some(HIGHEST), instance: [7; 16] };
+        let hello = frame(&hello.to_bytes()).unwrap();
+        let both = [hello.expose(), encode(&word).unwrap().expose()].concat();
+        assert_eq!(received(&both).last_word(), Some(failure));
+        assert_eq!(received(hello.expose()).last_word(), None);
+    }
+
+    #[test]
+    fn no_question_has_the_id_of_the_connection() {
+        let mut session = Session { id: u32::MAX, ..Session::default() };
+        assert_eq!(session.request(&Command::Ping).unwrap().0, 1);
     }
 
     #[test]

@@ -1,16 +1,12 @@
-//! Where the daemon's socket is.
+//! Where the daemon listens.
 
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-/// The socket of the system's daemon.
-const SYSTEM: &str = "/run/tokenbroker/broker.sock";
+use crate::system;
 
-/// Below `XDG_RUNTIME_DIR`, the socket of the user's own daemon.
-const USER: &str = "tokenbroker/broker.sock";
-
-/// A place where a daemon may listen.
+/// A place where a daemon may listen: the path of a Unix socket, or the name of a pipe (`\\.\pipe\...`) on Windows.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Endpoint(PathBuf);
 
@@ -33,43 +29,32 @@ impl Endpoint {
 }
 
 fn search(explicit: Option<&Path>, variable: impl Fn(&str) -> Option<OsString>) -> Vec<Endpoint> {
-    let set = |name| variable(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    if let Some(path) = explicit.map(Path::to_path_buf).or_else(|| set("TOKENBROKER_SOCKET")) {
-        return vec![Endpoint(path)];
+    let named = || variable("TOKENBROKER_SOCKET").filter(|value| !value.is_empty()).map(PathBuf::from);
+    match explicit.map(Path::to_path_buf).or_else(named) {
+        Some(path) => vec![Endpoint(path)],
+        None => system::places(variable).into_iter().map(Endpoint).collect(),
     }
-    // The XDG specification has relative paths ignored.
-    let user = set("XDG_RUNTIME_DIR").filter(|directory| directory.is_absolute());
-    user.map(|directory| directory.join(USER))
-        .into_iter()
-        .chain([PathBuf::from(SYSTEM)])
-        .map(Endpoint)
-        .collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn found(explicit: Option<&str>, variables: &[(&str, &str)]) -> Vec<String> {
-        let lookup = |name: &str| {
-            variables.iter().find(|(variable, _)| *variable == name).map(|(_, value)| OsString::from(value))
-        };
-        let found = search(explicit.map(Path::new), lookup);
-        found.iter().map(|endpoint| endpoint.path().display().to_string()).collect()
+    fn found(explicit: Option<&str>, named: Option<&str>) -> Vec<PathBuf> {
+        let variable = |name: &str| named.filter(|_| name == "TOKENBROKER_SOCKET").map(OsString::from);
+        search(explicit.map(Path::new), variable).into_iter().map(|endpoint| endpoint.0).collect()
     }
 
     #[test]
     fn what_was_named_is_the_only_place_looked_at() {
-        let all = [("TOKENBROKER_SOCKET", "/b"), ("XDG_RUNTIME_DIR", "/run/user/7")];
-        assert_eq!(found(Some("/a"), &all), ["/a"]);
-        assert_eq!(found(None, &all), ["/b"]);
+        assert_eq!(found(Some("/a"), Some("/b")), [Path::new("/a")]);
+        assert_eq!(found(None, Some("/b")), [Path::new("/b")]);
     }
 
     #[test]
-    fn the_users_socket_comes_before_the_systems() {
-        let user = "/run/user/7/tokenbroker/broker.sock";
-        assert_eq!(found(None, &[("XDG_RUNTIME_DIR", "/run/user/7")]), [user, SYSTEM]);
-        assert_eq!(found(None, &[("XDG_RUNTIME_DIR", "relative")]), [SYSTEM]);
-        assert_eq!(found(None, &[("TOKENBROKER_SOCKET", "")]), [SYSTEM]);
+    fn a_variable_that_is_empty_names_nothing() {
+        let places = found(None, None);
+        assert!(!places.is_empty());
+        assert_eq!(found(None, Some("")), places);
     }
 }

@@ -1,37 +1,39 @@
 //! Local sockets between callers and the daemon: where they are, how they are made and reached safely, and
-//! who is at the other end.
+//! who is at the other end. On Windows, a socket is a named pipe.
 //!
 //! This crate knows nothing of messages. It never decides who may have what: it reports a
 //! [`PeerIdentity`], taken once from the kernel when a connection is accepted, and checks on the caller's side
 //! ([`ServerTrust`]) that the server is one to talk to.
 //!
-//! It is for Unix; all its `unsafe` is in one private module.
+//! What differs between the systems is in one private module for each, behind the same names as far as the same things
+//! exist; all `unsafe` is in a private module of theirs.
 
-pub mod blocking;
+mod clock;
 mod endpoint;
 mod identity;
-#[cfg(feature = "tokio")]
-mod listener;
 mod lock;
-mod passed;
-mod path;
-#[cfg(feature = "tokio")]
-mod stream;
-mod sys;
 mod trust;
+#[cfg(unix)]
+mod unix;
+mod wakeup;
+#[cfg(windows)]
+mod windows;
 
+#[cfg(unix)]
+use unix as system;
+#[cfg(windows)]
+use windows as system;
+
+pub use clock::boot_time;
 pub use endpoint::Endpoint;
-pub use identity::{IdentityError, PeerIdentity};
-#[cfg(feature = "tokio")]
-pub use listener::{BindError, Listener};
+pub use identity::IdentityError;
 pub use lock::{LockError, StateLock};
-pub use passed::passed_sockets;
-pub use path::{PathError, check_directory, check_file, check_parents};
 #[cfg(feature = "tokio")]
-pub use stream::{Stream, connect};
-pub use trust::{ConnectError, ServerTrust, UntrustedServer};
-
-/// The effective user of this process: whom it acts as.
-pub fn own_uid() -> u32 {
-    sys::effective_uid()
-}
+pub use system::{BindError, Listener, Stream, connect};
+pub use system::{PeerIdentity, UntrustedServer, Waker, Wakeups, blocking, wakeups};
+pub use trust::{ConnectError, ServerTrust};
+#[cfg(unix)]
+pub use unix::{PathError, check_directory, check_file, check_parents, own_uid, passed_sockets};
+pub use wakeup::Wakeup;
+#[cfg(windows)]
+pub use windows::{Sid, own_sid};

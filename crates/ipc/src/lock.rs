@@ -1,9 +1,10 @@
 //! One daemon for each state directory.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+
+use crate::system;
 
 /// The lock on a state directory. The kernel lets go of it when the daemon ends, however it ends.
 #[derive(Debug)]
@@ -19,13 +20,7 @@ impl StateLock {
     /// [`LockError::Held`] if another daemon has it, [`LockError::Io`] if the file can't be opened or locked.
     pub fn acquire(directory: &Path) -> Result<Self, LockError> {
         let path = directory.join("lock");
-        let opened = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(libc::O_NOFOLLOW)
-            .open(&path);
+        let opened = system::open_lock(&path);
         let file = opened.map_err(|source| LockError::Io { path: path.clone(), source })?;
         match file.try_lock() {
             Ok(()) => Ok(Self { _file: file }),
@@ -68,6 +63,7 @@ mod tests {
         assert!(StateLock::acquire(directory.path()).is_ok());
     }
 
+    #[cfg(unix)]
     #[test]
     fn s16_a_link_is_not_followed() {
         let directory = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
 //! Listening, with real sockets.
-#![cfg(feature = "tokio")]
+#![cfg(all(unix, feature = "tokio"))]
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may panic, too")]
 #![expect(unsafe_code, reason = "a full queue takes a short one")]
 

@@ -1,4 +1,5 @@
 //! Paths that others could tamper with are refused.
+#![cfg(unix)]
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may panic, too")]
 
 use std::fs::{self, Permissions};

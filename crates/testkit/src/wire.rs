@@ -30,6 +30,53 @@ impl Wire {
         Self { stream, received: FrameBuffer::default() }
     }
 
+    /// Connects and exchanges hellos; `None` if the daemon goes away meanwhile.
+    pub fn dial(socket: &Path) -> Option<Self> {
+        let stream = UnixStream::connect(socket).ok()?;
+        stream.set_read_timeout(Some(DEADLINE)).ok()?;
+        stream.set_write_timeout(Some(DEADLINE)).ok()?;
+        let mut wire = Self { stream, received: FrameBuffer::default() };
+        wire.stream.write_all(frame(&CallerHello::OURS.to_bytes()).ok()?.expose()).ok()?;
+        let hello = wire.try_next_payload(|payload| DaemonHello::parse(payload).ok()).ok()??;
+        hello.and_then(|hello| hello.version)?;
+        Some(wire)
+    }
+
+    /// Sends a request, to a daemon that may go away meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn try_ask(&mut self, id: u32, command: Command) -> io::Result<()> {
+        self.stream.write_all(&request(id, command))
+    }
+
+    /// The next reply, or `None` if none comes within the time.
+    ///
+    /// # Errors
+    ///
+    /// If the daemon has closed.
+    pub fn reply_within(&mut self, time: Duration) -> io::Result<Option<Reply>> {
+        self.stream.set_read_timeout(Some(time))?;
+        let reply = self.try_next_payload(|payload| decode(payload).expect("this is a reply"));
+        self.stream.set_read_timeout(Some(DEADLINE))?;
+        match reply {
+            Ok(Some(reply)) => Ok(Some(reply)),
+            Ok(None) => Err(ErrorKind::UnexpectedEof.into()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The connection once more, to be given to somebody else.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn try_clone(&self) -> io::Result<UnixStream> {
+        self.stream.try_clone()
+    }
+
     /// Sends bytes as they are.
     ///
     /// # Panics
@@ -106,12 +153,16 @@ impl Wire {
     }
 
     fn next_payload<T>(&mut self, parse: impl FnOnce(&[u8]) -> T) -> Option<T> {
+        self.try_next_payload(parse).expect("the daemon answers in time")
+    }
+
+    fn try_next_payload<T>(&mut self, parse: impl FnOnce(&[u8]) -> T) -> io::Result<Option<T>> {
         loop {
             if let Some(payload) = self.received.next_frame().expect("the daemon keeps to the limit") {
-                return Some(parse(payload));
+                return Ok(Some(parse(payload)));
             }
-            match self.stream.read(self.received.space()).expect("the daemon answers in time") {
-                0 => return None,
+            match self.stream.read(self.received.space())? {
+                0 => return Ok(None),
                 count => self.received.filled(count),
             }
         }

@@ -10,9 +10,11 @@ mod peers;
 mod process;
 mod shipped;
 mod simulate;
+mod soak;
 mod steps;
 mod tally;
 mod test;
+mod windows;
 mod workspace;
 
 use std::process::ExitCode;
@@ -32,17 +34,24 @@ enum Command {
     Check,
     /// Everything: format, clippy, docs, dependencies, and all tests, those with real peers too
     Test,
+    /// Checks what callers link for Windows, and runs its tests over named pipes under Wine
+    Windows,
     /// Shows the whole path, from a secret to the protected resource, and checks every step of it
     Demo,
     /// Simulates days in the life of tokens, and checks after every step what must hold
     Simulate(simulate::Simulation),
     /// Measures what tokens cost, against raw exchanges and other programs, and holds it to limits
     Bench(bench::Bench),
+    /// Callers, subscribers, reloads and restarts for as long as you like: no failed get, and nothing that grows
+    Soak(soak::Soak),
     /// Asks the RustSec database about every dependency; needs the network
     Advisories,
     /// One of the processes of `demo`
     #[command(hide = true)]
     DemoGets(demo::Gets),
+    /// `soak`, with the programs that there are
+    #[command(hide = true)]
+    SoakHere(soak::Soak),
     /// `bench`, in the release build of itself
     #[command(hide = true)]
     BenchRelease(bench::Bench),
@@ -65,9 +74,12 @@ fn run(command: Command) -> Result {
     match command {
         Command::Check => check::run(&Workspace::find()?),
         Command::Test => test::run(&Workspace::find()?),
+        Command::Windows => windows::run(&Workspace::find()?),
         Command::Demo => demo::run(&Workspace::find()?),
         Command::Simulate(simulation) => simulation.run(&Workspace::find()?),
         Command::Bench(bench) => bench.run(&Workspace::find()?),
+        Command::Soak(soak) => soak.run(&Workspace::find()?),
+        Command::SoakHere(soak) => soak.run_here(),
         Command::Advisories => advisories::run(&Workspace::find()?),
         Command::DemoGets(gets) => gets.run(),
         Command::BenchRelease(bench) => bench.measure(&Workspace::find()?),

@@ -66,7 +66,7 @@ fn packages(peers: &[&Peer]) -> Vec<&'static str> {
 }
 
 /// With the package lists of the host if these will do, otherwise with new ones.
-fn install(packages: &[&str]) -> Result {
+pub(crate) fn install(packages: &[&str]) -> Result {
     let install = || process::run(apt_get(&["install", "--yes", "--no-install-recommends"]).args(packages));
     install().or_else(|_| process::run(&mut apt_get(&["update"])).and_then(|()| install()))
 }

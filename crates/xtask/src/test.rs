@@ -29,6 +29,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
     if steps.take("build", || process::run(&mut workspace.cargo(["build", "--workspace"]))) {
         steps.take("tests", || tests(workspace, &skipped, &mut tally));
         steps.take("examples in the documentation", || doc_tests(workspace, &mut tally));
+        steps.take("soak", || soak(workspace));
         steps.take("demo", || process::run(&mut workspace.cargo(["run", "--package=xtask", "--", "demo"])));
     }
 
@@ -74,6 +75,12 @@ fn simulation(workspace: &Workspace, tally: &mut Tally) -> Result {
     let mut test = workspace.cargo(["test"]);
     test.args(simulate::BUILD).args(["--lib", "--test=simulation", "--no-fail-fast"]);
     tally.run(&mut test)
+}
+
+/// A minute of what can go on for hours.
+fn soak(workspace: &Workspace) -> Result {
+    let mut soak = workspace.cargo(["run", "--package=xtask", "--", "soak-here", "--minutes=1"]);
+    process::run(soak.env("TOKENBROKER_BIN_DIR", workspace.target().join("debug")))
 }
 
 fn doc_tests(workspace: &Workspace, tally: &mut Tally) -> Result {

@@ -3,25 +3,42 @@
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
-use tokenbroker_ipc::blocking::Stream;
-use tokenbroker_protocol::Response;
+use tokenbroker_ipc::blocking::{self, Stream};
+use tokenbroker_protocol::{Failure, Response};
 
 use super::Timer;
 use crate::attempts::Setback;
+use crate::builder::{self, Destination};
 use crate::question::Question;
-use crate::session::{Instance, Session};
+use crate::session::{self, Instance, Session};
 
 #[derive(Debug)]
-pub(super) struct Connection {
+pub(crate) struct Connection {
     stream: Stream,
     session: Session,
 }
 
 impl Connection {
+    /// A new connection to the daemon.
+    pub(crate) fn dial(destination: &Destination, timer: &Timer, elapsed: Duration) -> Result<Self, Setback> {
+        let mut tried = Vec::new();
+        for endpoint in destination.endpoints() {
+            match blocking::connect(endpoint, destination.trust()) {
+                Ok(stream) => {
+                    let connection = Self::greet(stream, timer, elapsed)?;
+                    destination.found(endpoint);
+                    return Ok(connection);
+                }
+                Err(error) => builder::note(&mut tried, endpoint, error)?,
+            }
+        }
+        Err(Setback::Absent(tried))
+    }
+
     /// Exchanges hellos.
-    pub(super) fn greet(stream: Stream, timer: &Timer, elapsed: Duration) -> Result<Self, Setback> {
+    fn greet(stream: Stream, timer: &Timer, elapsed: Duration) -> Result<Self, Setback> {
         let mut connection = Self { stream, session: Session::default() };
-        connection.greeted(timer, elapsed).map_err(|setback| match setback {
+        connection.greeted(timer, elapsed).map_err(|setback| match connection.explained(setback) {
             Setback::Lost { source, kept, .. } => Setback::Lost { unsent: true, kept, source },
             setback => setback,
         })?;
@@ -42,7 +59,7 @@ impl Connection {
     }
 
     /// Asks and waits for the answer.
-    pub(super) fn ask(
+    pub(crate) fn ask(
         &mut self,
         question: &Question<'_>,
         timer: &Timer,
@@ -60,12 +77,39 @@ impl Connection {
         }
     }
 
+    /// Why a new connection broke, if the daemon has said so.
+    pub(crate) fn explained(&mut self, setback: Setback) -> Setback {
+        match setback {
+            Setback::Lost { .. } => self.last_word().map_or(setback, session::refusal),
+            setback => setback,
+        }
+    }
+
+    /// What a daemon that hangs up at once has said lies in the socket: writing found the other end closed first.
+    fn last_word(&mut self) -> Option<Failure> {
+        loop {
+            if let Some(failure) = self.session.last_word() {
+                return Some(failure);
+            }
+            self.stream.set_timeout(Duration::ZERO).ok()?;
+            match self.stream.read(self.session.space()) {
+                Ok(count @ 1..) => self.session.filled(count),
+                _ => return None,
+            }
+        }
+    }
+
+    /// For somebody who reads and writes in another way.
+    pub(crate) fn into_parts(self) -> (Stream, Session) {
+        (self.stream, self.session)
+    }
+
     /// Which daemon it leads to.
-    pub(super) fn instance(&self) -> Instance {
+    pub(crate) fn instance(&self) -> Instance {
         self.session.instance()
     }
 
-    pub(super) fn is_reusable(&self) -> bool {
+    pub(crate) fn is_reusable(&self) -> bool {
         self.session.is_reusable()
     }
 
@@ -87,7 +131,8 @@ impl Connection {
     }
 }
 
-fn write(stream: &mut Stream, mut bytes: &[u8], timer: &Timer) -> Result<(), Setback> {
+/// All of it, within the stream's timeout for each piece.
+pub(crate) fn write(stream: &mut Stream, mut bytes: &[u8], timer: &Timer) -> Result<(), Setback> {
     let all = bytes.len();
     while !bytes.is_empty() {
         match stream.write(bytes) {

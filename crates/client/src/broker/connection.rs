@@ -4,13 +4,13 @@ use std::io;
 use std::time::Duration;
 
 use tokenbroker_ipc::Stream;
-use tokenbroker_protocol::Response;
+use tokenbroker_protocol::{Failure, Response};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Handle, Id};
 
 use crate::attempts::Setback;
 use crate::question::Question;
-use crate::session::{Instance, Session};
+use crate::session::{self, Instance, Session};
 
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -23,11 +23,13 @@ impl Connection {
     /// Exchanges hellos.
     pub(super) async fn greet(stream: Stream) -> Result<Self, Setback> {
         let mut connection = Self { stream, session: Session::default(), runtime: Handle::current().id() };
-        connection.greeted().await.map_err(|setback| match setback {
-            Setback::Lost { source, kept, .. } => Setback::Lost { unsent: true, kept, source },
-            setback => setback,
-        })?;
-        Ok(connection)
+        match connection.greeted().await {
+            Ok(()) => Ok(connection),
+            Err(setback) => Err(match connection.explained(setback).await {
+                Setback::Lost { source, kept, .. } => Setback::Lost { unsent: true, kept, source },
+                setback => setback,
+            }),
+        }
     }
 
     async fn greeted(&mut self) -> Result<(), Setback> {
@@ -53,6 +55,27 @@ impl Connection {
             self.read().await?;
             if let Some(response) = self.session.answer()? {
                 return Ok(response);
+            }
+        }
+    }
+
+    /// Why a new connection broke, if the daemon has said so.
+    pub(super) async fn explained(&mut self, setback: Setback) -> Setback {
+        match setback {
+            Setback::Lost { .. } => self.last_word().await.map_or(setback, session::refusal),
+            setback => setback,
+        }
+    }
+
+    /// What a daemon that hangs up at once has said lies in the socket: writing found the other end closed first.
+    async fn last_word(&mut self) -> Option<Failure> {
+        loop {
+            if let Some(failure) = self.session.last_word() {
+                return Some(failure);
+            }
+            match self.stream.read(self.session.space()).await {
+                Ok(count @ 1..) => self.session.filled(count),
+                _ => return None,
             }
         }
     }

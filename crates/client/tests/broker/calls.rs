@@ -1,60 +1,12 @@
 //! Calls of both kinds of broker against a daemon that behaves well, badly, or not at all.
 
-use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::caller::Caller;
 use crate::fake::{Place, Reaction, failed, now, token};
 use tokenbroker_client::protocol::{Command, FailureCode, GetToken, Rejected, Response};
-use tokenbroker_client::{Broker, Builder, Error, ProtocolError, Token, TokenRequest, blocking};
-use tokio::runtime::Runtime;
-
-/// A caller of either kind.
-#[derive(Clone)]
-enum Caller {
-    Blocking(blocking::Broker),
-    Async(Arc<Runtime>, Broker),
-}
-
-impl Caller {
-    /// One of each, without a connection yet.
-    fn both(socket: &Path) -> [Self; 2] {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        [
-            Self::Blocking(blocking::Broker::builder().socket(socket).build()),
-            Self::Async(Arc::new(runtime), Broker::builder().socket(socket).build()),
-        ]
-    }
-
-    fn token(&self, client: &str) -> Result<Token, Error> {
-        match self {
-            Self::Blocking(broker) => broker.token(client),
-            Self::Async(runtime, broker) => runtime.block_on(broker.token(client)),
-        }
-    }
-
-    fn token_with(&self, request: &TokenRequest) -> Result<Token, Error> {
-        match self {
-            Self::Blocking(broker) => broker.token_with(request),
-            Self::Async(runtime, broker) => runtime.block_on(broker.token_with(request)),
-        }
-    }
-
-    fn rejected(&self, token: &Token) -> Result<Token, Error> {
-        match self {
-            Self::Blocking(broker) => broker.rejected(token),
-            Self::Async(runtime, broker) => runtime.block_on(broker.rejected(token)),
-        }
-    }
-
-    fn request(&self, command: Command, timeout: Duration) -> Result<Response, Error> {
-        match self {
-            Self::Blocking(broker) => broker.request(command, timeout),
-            Self::Async(runtime, broker) => runtime.block_on(broker.request(command, timeout)),
-        }
-    }
-}
+use tokenbroker_client::{Broker, Builder, Error, ProtocolError, TokenRequest, blocking};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -323,7 +275,7 @@ fn a_slow_get_is_not_in_the_way_of_others() {
         Command::GetToken(get) if get.client == "slow" => Reaction::Silence,
         _ => Reaction::Answer(token("fast")),
     });
-    let broker = blocking::Broker::builder().socket(place.socket()).build();
+    let broker = blocking::Broker::builder().socket(place.socket()).cache(false).build();
     let slow = std::thread::spawn({
         let broker = broker.clone();
         move || broker.token("slow")

@@ -74,7 +74,7 @@ fn the_lifetime_is_told_and_a_failure_too() {
     let place = Place::new();
     let broker = blocking::Broker::builder().socket(place.socket()).build();
     let daemon = place.start(|_| Reaction::Answer(token("eyJ")));
-    assert_eq!(lifetime::describe(&broker, "signtext"), "signtext: 60 s left");
+    assert_eq!(lifetime::describe(&broker, "signtext"), "signtext: 59 s left");
     drop(daemon);
     let _daemon = place.start(|_| Reaction::Answer(failed(FailureCode::Denied)));
     assert_eq!(lifetime::describe(&broker, "signtext"), "signtext: it can not be had");

@@ -9,11 +9,14 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tokenbroker_client::protocol::hello::{CallerHello, DaemonHello, HIGHEST};
 use tokenbroker_client::protocol::{
-    Command, Failure, FailureCode, FrameBuffer, Reply, Request, Response, Token, decode, encode, frame,
+    CONNECTION, Command, Failure, FailureCode, FrameBuffer, Reply, Request, Response, Token, decode, encode,
+    frame,
 };
-use tokenbroker_ipc::{Listener, StateLock, Stream};
+use tokenbroker_ipc::{ConnectError, Endpoint, Listener, ServerTrust, StateLock, Stream, connect};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
+use tokio::task::JoinSet;
 
 /// What the daemon does with a request.
 pub(crate) enum Reaction {
@@ -23,6 +26,8 @@ pub(crate) enum Reaction {
     Bytes(Vec<u8>),
     /// An endless answer, a byte at a time.
     Trickle,
+    /// The last word on the connection, and its end.
+    LastWord(Response),
     HangUp,
     Silence,
 }
@@ -40,7 +45,7 @@ impl Place {
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
-        self.directory.path().join("broker.sock")
+        socket_in(self.directory.path())
     }
 
     /// The daemons that start from now on are other instances than those before.
@@ -65,6 +70,7 @@ impl Place {
             react: Box::new(react),
             connections: AtomicUsize::new(0),
             asked: Mutex::new(Vec::new()),
+            subscribers: Mutex::new(Vec::new()),
         });
         let (stop, stopped) = oneshot::channel();
         let (ready, is_ready) = std::sync::mpsc::channel();
@@ -74,10 +80,14 @@ impl Place {
             runtime.block_on(async {
                 let listener = bind(&directory);
                 ready.send(()).unwrap();
+                let mut connections = JoinSet::new();
                 tokio::select! {
-                    () = accept(listener, for_thread) => {}
+                    () = accept(&listener, &mut connections, for_thread) => {}
                     _ = stopped => {}
                 }
+                connections.shutdown().await;
+                drop(listener);
+                gone(&socket_in(&directory)).await;
             });
         });
         is_ready.recv().unwrap();
@@ -103,6 +113,23 @@ impl FakeDaemon {
         self.shared.asked.lock().unwrap().clone()
     }
 
+    /// How many subscriptions it has.
+    pub(crate) fn subscribers(&self) -> usize {
+        let mut subscribers = self.shared.subscribers.lock().unwrap();
+        subscribers.retain(|subscriber| !subscriber.pushes.is_closed());
+        subscribers.len()
+    }
+
+    /// Tells everybody who has subscribed to a client.
+    pub(crate) fn push(&self, client: &str, response: &Response) {
+        for subscriber in &*self.shared.subscribers.lock().unwrap() {
+            if subscriber.client == client {
+                let reply = Reply { id: subscriber.id, response: response.clone() };
+                let _ = subscriber.pushes.send(reply);
+            }
+        }
+    }
+
     /// Waits until it was asked so many things.
     pub(crate) fn was_asked(&self, count: usize) {
         let deadline = now() + Duration::from_secs(10);
@@ -110,6 +137,16 @@ impl FakeDaemon {
             assert!(now() < deadline, "asked {:?}", self.asked());
             std::thread::yield_now();
         }
+    }
+}
+
+/// Waits until it is so.
+#[track_caller]
+pub(crate) fn until(mut condition: impl FnMut() -> bool) {
+    let deadline = now() + Duration::from_secs(20);
+    while !condition() {
+        assert!(now() < deadline, "it did not come to be");
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 
@@ -122,18 +159,28 @@ impl Drop for FakeDaemon {
 
 /// A token of this text, generation 3 of handle 1.
 pub(crate) fn token(text: &str) -> Response {
-    Response::Token(Token {
+    generation(3, text)
+}
+
+/// A token of this text and generation, of handle 1.
+pub(crate) fn generation(generation: u64, text: &str) -> Response {
+    Response::Token(fresh(generation, text))
+}
+
+/// The same, to be changed: a minute is left to it from now.
+pub(crate) fn fresh(generation: u64, text: &str) -> Token {
+    Token {
         access_token: text.into(),
         token_type: "Bearer".into(),
         expires_in_ms: 60_000,
         serve_for_ms: 55_000,
-        answered_at_ms: 0,
+        answered_at_ms: u64::try_from(tokenbroker_ipc::boot_time().as_millis()).unwrap(),
         expires_at_ms: 1_800_000_000_000,
         scope: Some("signtext_api".into()),
-        generation: 3,
+        generation,
         min_ttl_met: true,
         handle: 1,
-    })
+    }
 }
 
 pub(crate) fn failed(code: FailureCode) -> Response {
@@ -152,6 +199,14 @@ struct Shared {
     react: Box<dyn Fn(&Command) -> Reaction + Send + Sync>,
     connections: AtomicUsize,
     asked: Mutex<Vec<Command>>,
+    subscribers: Mutex<Vec<Subscriber>>,
+}
+
+/// Who is told of a client, and where.
+struct Subscriber {
+    client: String,
+    id: u32,
+    pushes: UnboundedSender<Reply>,
 }
 
 fn bind(directory: &Path) -> Listener {
@@ -164,15 +219,36 @@ fn bind(directory: &Path) -> Listener {
         }
         std::thread::yield_now();
     };
-    Listener::bind(&directory.join("broker.sock"), 0o600, &lock).unwrap()
+    Listener::bind(&socket_in(directory), 0o600, &lock).unwrap()
 }
 
-async fn accept(listener: Listener, shared: Arc<Shared>) {
+/// On Windows, a pipe with the name of a directory that nobody else has.
+fn socket_in(directory: &Path) -> PathBuf {
+    match cfg!(windows) {
+        true => Path::new(r"\\.\pipe").join(directory.file_name().unwrap()),
+        false => directory.join("broker.sock"),
+    }
+}
+
+/// A pipe is there until the runtime has seen that all that was under way is cancelled.
+async fn gone(socket: &Path) {
+    let (endpoint, trust) = (Endpoint::at(socket), ServerTrust::of_user("tokenbroker"));
+    let deadline = now() + Duration::from_secs(10);
+    loop {
+        match connect(&endpoint, &trust).await {
+            Err(ConnectError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => return,
+            still_there => assert!(now() < deadline, "{still_there:?}"),
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn accept(listener: &Listener, connections: &mut JoinSet<Option<()>>, shared: Arc<Shared>) {
     loop {
         let (stream, identity) = listener.accept().await.unwrap();
         identity.unwrap();
         shared.connections.fetch_add(1, Ordering::SeqCst);
-        tokio::spawn(serve(stream, Arc::clone(&shared)));
+        connections.spawn(serve(stream, Arc::clone(&shared)));
     }
 }
 
@@ -183,10 +259,30 @@ async fn serve(mut stream: Stream, shared: Arc<Shared>) -> Option<()> {
     assert_eq!(hello, CallerHello::OURS);
     let hello = DaemonHello { version: shared.version, instance: shared.instance };
     write(&mut stream, frame(&hello.to_bytes()).unwrap().expose()).await?;
+    let (pushes, mut pushed) = unbounded_channel();
     loop {
-        let Request { id, command } = decode(&next(&mut stream, &mut received).await?).unwrap();
+        let payload = tokio::select! {
+            payload = next(&mut stream, &mut received) => payload?,
+            Some(reply) = pushed.recv() => {
+                answer(&mut stream, reply).await?;
+                continue;
+            }
+        };
+        let Request { id, command } = decode(&payload).unwrap();
+        assert_ne!(id, CONNECTION);
         let reaction = (shared.react)(&command);
-        shared.asked.lock().unwrap().push(command);
+        shared.asked.lock().unwrap().push(command.clone());
+        match (&command, &reaction) {
+            (Command::Subscribe(get), Reaction::Answer(Response::Token(_))) => {
+                let subscriber = Subscriber { client: get.client.clone(), id, pushes: pushes.clone() };
+                shared.subscribers.lock().unwrap().push(subscriber);
+            }
+            (Command::Cancel { id }, _) => {
+                let is_this = |one: &Subscriber| one.id == *id && one.pushes.same_channel(&pushes);
+                shared.subscribers.lock().unwrap().retain(|one| !is_this(one));
+            }
+            _ => {}
+        }
         match reaction {
             Reaction::Answer(response) => answer(&mut stream, Reply { id, response }).await?,
             Reaction::AnswerAnother(response) => answer(&mut stream, Reply { id: id + 1, response }).await?,
@@ -196,6 +292,10 @@ async fn serve(mut stream: Stream, shared: Arc<Shared>) -> Option<()> {
                 write(&mut stream, &[0xff, 0xff, 0, 0]).await?;
                 tokio::time::sleep(Duration::from_millis(20)).await;
             },
+            Reaction::LastWord(response) => {
+                answer(&mut stream, Reply { id: CONNECTION, response }).await?;
+                return None;
+            }
             Reaction::HangUp => return None,
             Reaction::Silence => {}
         }

@@ -2,8 +2,13 @@
 #![cfg(feature = "tokio")]
 #![expect(clippy::unwrap_used, reason = "the helpers of tests may panic, too")]
 
+mod cache;
+mod caller;
 mod calls;
+#[cfg(unix)]
 mod examples;
 mod fake;
+mod last_word;
 mod tasks;
+#[cfg(unix)]
 mod trust;

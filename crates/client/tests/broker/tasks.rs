@@ -18,7 +18,7 @@ fn place_with_a_slow_client() -> (Place, FakeDaemon) {
 #[tokio::test]
 async fn a_dropped_call_drops_its_connection_and_nothing_else() {
     let (place, daemon) = place_with_a_slow_client();
-    let broker = Broker::builder().socket(place.socket()).connect().await.unwrap();
+    let broker = Broker::builder().socket(place.socket()).cache(false).connect().await.unwrap();
     assert_eq!(daemon.connections(), 1);
 
     let dropped = tokio::time::timeout(Duration::from_millis(50), broker.token("slow")).await;
@@ -33,7 +33,7 @@ async fn a_dropped_call_drops_its_connection_and_nothing_else() {
 #[tokio::test]
 async fn a_slow_get_is_not_in_the_way_of_other_tasks() {
     let (place, daemon) = place_with_a_slow_client();
-    let broker = Broker::builder().socket(place.socket()).build();
+    let broker = Broker::builder().socket(place.socket()).cache(false).build();
     let slow = tokio::spawn({
         let broker = broker.clone();
         async move { broker.token("slow").await }
@@ -55,7 +55,7 @@ async fn a_slow_get_is_not_in_the_way_of_other_tasks() {
 #[test]
 fn a_broker_outlives_the_runtime_that_made_its_connections() {
     let (place, daemon) = place_with_a_slow_client();
-    let broker = Broker::builder().socket(place.socket()).build();
+    let broker = Broker::builder().socket(place.socket()).cache(false).build();
     for _ in 0..3 {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         assert_eq!(runtime.block_on(broker.token("fast")).unwrap().value(), "fast");

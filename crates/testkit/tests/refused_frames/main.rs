@@ -2,13 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
+mod descriptors;
 mod hello;
 mod pipelined;
 mod quotas;
 mod requests;
 mod slow;
 
-use tokenbroker_testkit::{AuthServer, Client, Daemon, Install, Wire, configuration};
+use tokenbroker_testkit::{AuthServer, Client, Daemon, Install, Wire, configuration, wait_until};
 
 /// A daemon with one client, `app`, that has a token.
 struct Host {
@@ -34,6 +35,14 @@ impl Host {
         install.cli(["secret", "set", "app"]).stdin("secret").run().success();
         install.cli(["get", "app"]).run().success();
         Self { daemon, install, server }
+    }
+
+    /// The daemon again, started by a program that becomes it; its client has its token.
+    fn restart_under(&mut self, wrapper: &[&str]) {
+        self.daemon.signal(rustix::process::Signal::TERM);
+        wait_until(std::time::Duration::from_secs(20), || !self.daemon.is_running());
+        self.daemon = self.install.start_under(wrapper);
+        self.install.cli(["get", "app"]).run().success();
     }
 
     /// A connection on which nothing was said yet.

@@ -80,7 +80,7 @@ impl Contender for Raw {
     }
 }
 
-/// The asynchronous half of tokenbroker-client.
+/// The asynchronous half of tokenbroker-client, without its cache.
 struct Get {
     runtime: Runtime,
     broker: Broker,
@@ -90,7 +90,7 @@ struct Get {
 impl Get {
     fn connect(site: &Site) -> Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
-        let broker = runtime.block_on(Broker::builder().socket(site.socket()).connect())?;
+        let broker = runtime.block_on(Broker::builder().socket(site.socket()).cache(false).connect())?;
         Ok(Self { runtime, broker, client: site::client() })
     }
 }

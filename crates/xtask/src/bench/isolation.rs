@@ -116,7 +116,7 @@ impl Site {
         let install = Install::new();
         install.config(&config);
         let daemon = install.start();
-        let broker = Broker::builder().socket(install.socket()).connect()?;
+        let broker = Broker::builder().socket(install.socket()).cache(false).connect()?;
         let site = Self { broker, _daemon: daemon, install, ours, _theirs: theirs };
         for (client, _) in WARM {
             site.set_secret(client)?;

@@ -5,6 +5,7 @@ use std::ffi::{CStr, c_int, c_void};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr;
+use std::time::Duration;
 
 pub(crate) fn effective_uid() -> u32 {
     // SAFETY: geteuid takes nothing, touches no memory of ours and can't fail.
@@ -60,6 +61,36 @@ pub(crate) fn has_hung_up(socket: BorrowedFd<'_>) -> io::Result<bool> {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(poll.revents & libc::POLLHUP != 0),
     }
+}
+
+/// Waits until one of the descriptors can be read, its end included, or for `timeout`; says which ones can be.
+pub(crate) fn wait_readable(
+    descriptors: [Option<BorrowedFd<'_>>; 2],
+    timeout: Duration,
+) -> io::Result<[bool; 2]> {
+    // What the kernel is to pass over has a negative number.
+    let number =
+        |descriptor: Option<BorrowedFd<'_>>| descriptor.map_or(-1, |descriptor| descriptor.as_raw_fd());
+    let mut polls = descriptors.map(|one| libc::pollfd { fd: number(one), events: libc::POLLIN, revents: 0 });
+    // Rounded up: a wait that ends early would be repeated until the time has come.
+    let timeout = c_int::try_from(timeout.as_nanos().div_ceil(1_000_000)).unwrap_or(c_int::MAX);
+    // SAFETY: two valid pollfds are passed with a count of two; the descriptors are borrowed, so they are open.
+    match unsafe { libc::poll(polls.as_mut_ptr(), 2, timeout) } {
+        -1 => match io::Error::last_os_error() {
+            interrupted if interrupted.kind() == io::ErrorKind::Interrupted => Ok([false; 2]),
+            error => Err(error),
+        },
+        _ => Ok(polls.map(|poll| poll.revents != 0)),
+    }
+}
+
+/// CLOCK_BOOTTIME, which the vDSO reads without a system call.
+pub(crate) fn boot_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: `time` is valid for writing. The clock exists on every Linux that this runs on (2.6.39); if it could not be
+    // read, `time` would stay as it is.
+    unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) };
+    Duration::new(time.tv_sec.cast_unsigned(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// The user ID of a name; `None` if there is no such user.

@@ -13,7 +13,8 @@ use interprocess::local_socket::{ConnectOptions, GenericFilePath, ListenerOption
 use interprocess::os::unix::local_socket::ListenerOptionsExt;
 use interprocess::os::unix::uds_local_socket;
 
-use crate::{IdentityError, PathError, PeerIdentity, StateLock, Stream, check_parents, sys};
+use super::sys;
+use crate::{IdentityError, PathError, PeerIdentity, StateLock, Stream, check_parents};
 
 /// Accepts callers. A socket file that it made is removed when it is dropped.
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use interprocess::local_socket::{ConnectOptions, GenericFilePath};
 use interprocess::os::unix::uds_local_socket::tokio as uds;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::identity::server_uid;
+use super::identity::server_uid;
 use crate::{ConnectError, Endpoint, ServerTrust};
 
 /// A connection.
@@ -31,7 +31,7 @@ pub async fn connect(endpoint: &Endpoint, trust: &ServerTrust) -> Result<Stream,
     let options = ConnectOptions::new().name(name).wait_mode(ConnectWaitMode::Deferred);
     let socket = options.connect_tokio_as::<uds::Stream>().await?;
     let uid = server_uid(&socket)?;
-    if trust.needs_lookup(uid) {
+    if trust.needs_lookup(&uid) {
         let (endpoint, trust) = (endpoint.clone(), trust.clone());
         let check = tokio::task::spawn_blocking(move || trust.check(&endpoint, uid));
         check.await.map_err(io::Error::other)??;

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::sys;
+use super::sys;
 
 /// The first descriptor that is passed.
 const FIRST: RawFd = 3;

@@ -1,6 +1,7 @@
 //! A connection for callers without a runtime.
 
 use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use interprocess::ConnectWaitMode;
@@ -8,7 +9,7 @@ use interprocess::local_socket::prelude::*;
 use interprocess::local_socket::{ConnectOptions, GenericFilePath};
 use interprocess::os::unix::uds_local_socket;
 
-use crate::identity::server_uid;
+use super::identity::server_uid;
 use crate::{ConnectError, Endpoint, ServerTrust};
 
 /// The shortest timeout that is not taken for "none".
@@ -50,6 +51,12 @@ impl Stream {
             self.timeout = Some(timeout);
         }
         Ok(())
+    }
+}
+
+impl AsFd for Stream {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
     }
 }
 

@@ -7,7 +7,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
-use crate::sys;
+use super::sys;
 
 /// As many as the kernel follows.
 const MOST_LINKS: usize = 40;
