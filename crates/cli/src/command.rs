@@ -38,7 +38,8 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Error> {
 
 /// Where the daemon is.
 fn broker(socket: Option<&Path>) -> Builder<Broker> {
-    let builder = Broker::builder();
+    // One get is asked for, and no thread is started for it.
+    let builder = Broker::builder().cache(false);
     match socket {
         Some(socket) => builder.socket(socket),
         None => builder,

@@ -4,7 +4,8 @@
 use std::error::Error;
 
 use reqwest::StatusCode;
-use tokenbroker_client::Broker;
+use reqwest::header::AUTHORIZATION;
+use tokenbroker_client::{Broker, TokenSource};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
@@ -20,14 +21,18 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-pub(crate) async fn call(broker: &Broker, client: &str, url: &str) -> Result<String, Box<dyn Error>> {
+pub(crate) async fn call(
+    tokens: &dyn TokenSource,
+    client: &str,
+    url: &str,
+) -> Result<String, Box<dyn Error>> {
     let http = reqwest::Client::new();
-    let token = broker.token(client).await?;
-    let mut reply = http.get(url).bearer_auth(token.value()).send().await?;
+    let token = tokens.token(client).await?;
+    let mut reply = http.get(url).header(AUTHORIZATION, token.header()).send().await?;
     if reply.status() == StatusCode::UNAUTHORIZED {
         // It may have been withdrawn before its time. A newer one that is refused too is not the token's fault.
-        let newer = broker.rejected(&token).await?;
-        reply = http.get(url).bearer_auth(newer.value()).send().await?;
+        let newer = tokens.rejected(&token).await?;
+        reply = http.get(url).header(AUTHORIZATION, newer.header()).send().await?;
     }
     Ok(reply.error_for_status()?.text().await?)
 }

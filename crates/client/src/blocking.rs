@@ -120,7 +120,10 @@ impl Broker {
     }
 
     fn get(&self, get: Get<'_>) -> Result<Token, Error> {
-        self.find(self.0.cache.get(get))
+        match self.0.cache.fresh(&get) {
+            Some(token) => Ok(token),
+            None => self.find(self.0.cache.look_up(get)),
+        }
     }
 
     fn find(&self, found: Found<'_>) -> Result<Token, Error> {

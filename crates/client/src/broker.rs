@@ -72,7 +72,11 @@ impl Broker {
     ///
     /// [`Error`]; with [`Error::Failed`] the daemon says why there is none.
     pub async fn token(&self, client: &str) -> Result<Token, Error> {
-        self.get(Get::new(client)).await
+        let get = Get::new(client);
+        match self.0.cache.fresh(&get) {
+            Some(token) => Ok(token),
+            None => self.find(self.0.cache.look_up(get)).await,
+        }
     }
 
     /// A client's token as the request says.
@@ -81,7 +85,11 @@ impl Broker {
     ///
     /// [`Error`]; with [`Error::Failed`] the daemon says why there is none.
     pub async fn token_with(&self, request: &TokenRequest) -> Result<Token, Error> {
-        self.get(Get::with(request)).await
+        let get = Get::with(request);
+        match self.0.cache.fresh(&get) {
+            Some(token) => Ok(token),
+            None => self.find(self.0.cache.look_up(get)).await,
+        }
     }
 
     /// A newer token in the place of one that a resource refused, most often with 401.
@@ -121,10 +129,6 @@ impl Broker {
     /// [`Error`]; [`Response::Failed`] becomes [`Error::Failed`].
     pub async fn request(&self, command: Command, timeout: Duration) -> Result<Response, Error> {
         Ok(self.call(Question::Command { command: &command, timeout }).await?.response)
-    }
-
-    async fn get(&self, get: Get<'_>) -> Result<Token, Error> {
-        self.find(self.0.cache.get(get)).await
     }
 
     async fn find(&self, found: Found<'_>) -> Result<Token, Error> {
@@ -206,23 +210,23 @@ impl Shared {
 
 impl TokenSource for Broker {
     fn token<'a>(&'a self, client: &'a str) -> TokenFuture<'a> {
-        self.future(self.0.cache.get(Get::new(client)))
+        self.future(Get::new(client))
     }
 
     fn token_with<'a>(&'a self, request: &'a TokenRequest) -> TokenFuture<'a> {
-        self.future(self.0.cache.get(Get::with(request)))
+        self.future(Get::with(request))
     }
 
     fn rejected<'a>(&'a self, token: &'a Token) -> TokenFuture<'a> {
-        self.future(self.0.cache.replace(token))
+        TokenFuture::waiting(self.rejected(token))
     }
 }
 
 impl Broker {
-    fn future<'a>(&'a self, found: Found<'a>) -> TokenFuture<'a> {
-        match found {
-            Found::Token(token) => TokenFuture::ready(Ok(token)),
-            nothing @ Found::Nothing(_) => TokenFuture::waiting(self.find(nothing)),
+    fn future<'a>(&'a self, get: Get<'a>) -> TokenFuture<'a> {
+        match self.0.cache.fresh(&get) {
+            Some(token) => TokenFuture::ready(Ok(token)),
+            None => TokenFuture::waiting(self.find(self.0.cache.look_up(get))),
         }
     }
 }

@@ -48,17 +48,35 @@ impl Cache {
         Self { entries, keeping }
     }
 
-    /// A token from memory, or what to ask the daemon.
-    pub(crate) fn get<'a>(&'a self, get: Get<'a>) -> Found<'a> {
-        let hash = table::hash(&get);
+    /// A token from memory.
+    pub(crate) fn fresh(&self, get: &Get<'_>) -> Option<Token> {
         let table = self.entries.table.load();
-        let Some(entry) = table.find(hash, &get) else {
-            return Found::Nothing(Lookup { cache: self, get, hash, complaint: None, fallback: None });
-        };
-        match entry.fresh(boot_time, get.min_ttl) {
-            Some(token) => Found::Token(token),
-            None => self.miss(get, entry),
+        table.find(table::hash(get), get)?.fresh(boot_time, get.min_ttl)
+    }
+
+    /// What to do where there is none that could be given without a word: most often, what to ask the daemon.
+    #[cold]
+    pub(crate) fn look_up<'a>(&'a self, get: Get<'a>) -> Found<'a> {
+        let mut lookup =
+            Lookup { cache: self, get, hash: table::hash(&get), complaint: None, fallback: None };
+        let table = self.entries.table.load();
+        let Some(entry) = table.find(lookup.hash, &get) else { return Found::Nothing(lookup) };
+        lookup.complaint = entry.key.complaint();
+        if let (Some(complaint), Some(current)) = (&lookup.complaint, entry.current())
+            && !current.is_meant_by(complaint)
+        {
+            // It has been replaced without anybody's saying so.
+            entry.key.settle(complaint);
+            lookup.complaint = None;
+            if let Some(token) = entry.fresh(boot_time, get.min_ttl) {
+                return Found::Token(token);
+            }
         }
+        if let Some((token, is_orphan)) = entry.fallback(boot_time()) {
+            lookup.fallback = Some(token);
+            lookup.get = if is_orphan { get.in_a_hurry() } else { get };
+        }
+        Found::Nothing(lookup)
     }
 
     /// The same for somebody whose token a resource has refused.
@@ -83,28 +101,9 @@ impl Cache {
             keeping.wake();
         }
     }
-
-    #[cold]
-    fn miss<'a>(&'a self, get: Get<'a>, entry: &Arc<Entry>) -> Found<'a> {
-        let mut complaint = entry.key.complaint();
-        if let (Some(standing), Some(current)) = (&complaint, entry.current()) {
-            if !current.is_meant_by(standing) {
-                // It has been replaced without anybody's saying so.
-                entry.key.settle(standing);
-                complaint = None;
-                if let Some(token) = entry.fresh(boot_time, get.min_ttl) {
-                    return Found::Token(token);
-                }
-            }
-        }
-        let fallback = entry.fallback(boot_time());
-        let get = if fallback.is_some() { get.in_a_hurry() } else { get };
-        Found::Nothing(Lookup { cache: self, get, hash: entry.hash, complaint, fallback })
-    }
 }
 
 /// What the cache has for a get.
-#[expect(clippy::large_enum_variant, reason = "it lives for one call, on the stack")]
 pub(crate) enum Found<'a> {
     Token(Token),
     Nothing(Lookup<'a>),
@@ -268,5 +267,150 @@ impl Entries {
     /// Nothing panics with the lock held.
     fn change(&self) -> MutexGuard<'_, ()> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokenbroker_protocol::Failure;
+
+    use super::*;
+    use crate::TokenRequest;
+    use crate::builder::Builder;
+    use crate::question::Question;
+    use crate::token::tests::{answer, from};
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn cache() -> Cache {
+        Builder::<()>::new().cache(false).parts().1
+    }
+
+    fn entry(cache: &Cache, client: &str) -> Arc<Entry> {
+        let get = Get::new(client);
+        cache.entries.of(&get, table::hash(&get)).0
+    }
+
+    /// Now, with so many seconds to live.
+    fn token(text: &str, generation: u64, seconds: u64) -> Token {
+        let key = Arc::new(Key::of(&Get::new("x")));
+        let origin = Origin { instance: [1; 16], answered: boot_time(), wait: None };
+        Token::new(answer(text, generation, seconds), origin, key).unwrap()
+    }
+
+    fn lookup<'a>(cache: &'a Cache, get: Get<'a>) -> Lookup<'a> {
+        assert!(cache.fresh(&get).is_none());
+        match cache.look_up(get) {
+            Found::Nothing(lookup) => lookup,
+            Found::Token(token) => panic!("{token:?}"),
+        }
+    }
+
+    fn no(code: FailureCode) -> Result<Answer, Error> {
+        Err(Failure::new(code, "no").into())
+    }
+
+    fn outcome(lookup: &mut Lookup<'_>, answer: Result<Answer, Error>) -> Result<Token, Error> {
+        match lookup.answered(answer) {
+            ControlFlow::Break(outcome) => outcome,
+            ControlFlow::Continue(()) => panic!("it asks again"),
+        }
+    }
+
+    #[test]
+    fn a_daemon_that_is_there_has_all_the_time_of_the_get_and_one_that_is_gone_has_not() {
+        let cache = cache();
+        let entry = entry(&cache, "x");
+        entry.publish(&token("a", 1, 60));
+        let request = TokenRequest::new("x").min_ttl(90 * SECOND).wait(30 * SECOND);
+        let longer = Get::with(&request);
+        let deadline = |lookup: &Lookup<'_>| Question::Get(lookup.question()).deadline();
+        assert_eq!(deadline(&lookup(&cache, longer)), 32 * SECOND);
+        entry.orphan();
+        assert_eq!(deadline(&lookup(&cache, longer)), SECOND);
+    }
+
+    #[test]
+    fn s69_what_is_fallen_back_on_says_that_it_does_not_live_long_enough() {
+        let cache = cache();
+        let entry = entry(&cache, "x");
+        entry.publish(&token("a", 1, 60));
+        for min_ttl in [30 * SECOND, 90 * SECOND] {
+            entry.orphan();
+            let request = TokenRequest::new("x").min_ttl(min_ttl);
+            let mut lookup = lookup(&cache, Get::with(&request));
+            let token = outcome(&mut lookup, no(FailureCode::ShuttingDown)).unwrap();
+            assert_eq!((token.value(), token.min_ttl_met()), ("a", min_ttl < 60 * SECOND));
+        }
+    }
+
+    #[test]
+    fn s48_what_has_expired_is_not_fallen_back_on() {
+        let cache = cache();
+        // Answered 1,000 seconds after boot, which is either long ago or still to come.
+        let old = from(1, answer("a", 1, 0));
+        entry(&cache, "x").publish(&old);
+        let mut lookup = lookup(&cache, Get::new("x"));
+        assert!(outcome(&mut lookup, no(FailureCode::ShuttingDown)).is_err());
+    }
+
+    #[test]
+    fn a_no_that_is_not_about_the_token_leaves_it() {
+        let cache = cache();
+        let entry = entry(&cache, "x");
+        let request = TokenRequest::new("x").min_ttl(90 * SECOND);
+        let longer = Get::with(&request);
+        for code in [FailureCode::NoToken, FailureCode::InvalidRequest, FailureCode::Internal] {
+            entry.publish(&token("a", 1, 60));
+            assert!(outcome(&mut lookup(&cache, longer), no(code)).is_err());
+            assert!(cache.fresh(&Get::new("x")).is_some(), "{code:?}");
+        }
+        for code in [FailureCode::Denied, FailureCode::UnknownClient, FailureCode::Blocked] {
+            entry.publish(&token("a", 1, 60));
+            assert!(outcome(&mut lookup(&cache, longer), no(code)).is_err());
+            assert!(cache.fresh(&Get::new("x")).is_none(), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn s46_a_complaint_is_settled_by_any_answer_and_by_nothing_else() {
+        let cache = cache();
+        let entry = entry(&cache, "x");
+        let token = token("a", 1, 60);
+        entry.publish(&token);
+        entry.key.complain(token.complaint());
+        let lost = Error::ConnectionLost { source: std::io::ErrorKind::BrokenPipe.into() };
+        assert!(outcome(&mut lookup(&cache, Get::new("x")), Err(lost)).is_err());
+        assert!(entry.key.is_accused());
+        assert!(outcome(&mut lookup(&cache, Get::new("x")), no(FailureCode::NoToken)).is_err());
+        assert_eq!(cache.fresh(&Get::new("x")).unwrap().value(), "a");
+    }
+
+    #[test]
+    fn s61_the_least_used_keys_make_room() {
+        let cache = cache();
+        let entries = &cache.entries;
+        let first = entry(&cache, "first");
+        assert!(first.advance(Stage::Seen, Stage::Wanted));
+        for number in 0..2 * MOST_ENTRIES {
+            entry(&cache, &number.to_string());
+        }
+        assert_eq!(entries.table.load().entries().count(), MOST_ENTRIES);
+        assert!(Arc::ptr_eq(&first, &entry(&cache, "first")), "what was asked for twice stays longer");
+
+        for _ in 0..MOST_IDLE_SWEEPS {
+            first.touch();
+            entries.sweep();
+        }
+        assert_eq!(
+            entries.table.load().entries().count(),
+            MOST_ENTRIES,
+            "they were used before the first sweep"
+        );
+        first.touch();
+        entries.sweep();
+        assert_eq!(entries.table.load().entries().count(), 1);
+        (0..=MOST_IDLE_SWEEPS).for_each(|_| entries.sweep());
+        assert_eq!(first.stage(), Stage::Dropped);
     }
 }

@@ -1,12 +1,19 @@
 //! The clocks that this crate reads, and how the daemon's compares to ours.
 
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub(crate) use tokenbroker_ipc::boot_time;
 
 #[expect(clippy::disallowed_methods, reason = "the clock module: deadlines of calls are measured here")]
 pub(crate) fn now() -> Instant {
     Instant::now()
+}
+
+/// The wall clock, in milliseconds since 1970: what tokens for tests expire by.
+#[expect(clippy::disallowed_methods, reason = "the clock module")]
+pub(crate) fn wall_time_ms() -> u64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since_1970.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// How far the daemon's boot clock is ahead of ours, in milliseconds. Zero but for time namespaces.

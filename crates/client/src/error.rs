@@ -119,6 +119,12 @@ impl Error {
     }
 }
 
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
 /// A socket where no daemon answered.
 #[derive(Debug)]
 #[non_exhaustive]

@@ -65,8 +65,11 @@ mod key;
 mod pool;
 mod question;
 mod request;
+#[cfg(feature = "reqwest")]
+pub mod reqwest;
 mod session;
 mod source;
+pub mod testing;
 mod token;
 
 pub use tokenbroker_protocol as protocol;

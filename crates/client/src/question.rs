@@ -22,7 +22,7 @@ const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 /// What the daemon and the socket may take beyond the time that it waits.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// How long a get takes at most that has a token to fall back on.
+/// How long a get takes at most that has the token of a daemon that is gone to fall back on.
 const HURRY: Duration = Duration::from_secs(1);
 
 /// A question to the daemon.

@@ -28,6 +28,10 @@ pub struct Token(pub(crate) Arc<Handle>);
 
 /// One of perhaps several counters of the same token: see [`Token::another`].
 pub(crate) struct Handle {
+    /// By the boot clock. Here, and not with what else never changes, because every get looks at it.
+    serve_until: Duration,
+    /// By the boot clock, too.
+    expires: Duration,
     facts: Arc<Facts>,
     header: HeaderValue,
     min_ttl_met: bool,
@@ -40,10 +44,6 @@ struct Facts {
     text: Arc<SecretString>,
     /// Where in that the token itself starts.
     start: usize,
-    /// By the boot clock, like `serve_until`.
-    expires: Duration,
-    /// Given out later, it would expire on its way to the resource.
-    serve_until: Duration,
     expires_at: SystemTime,
     scope: Option<Box<str>>,
     instance: Instance,
@@ -75,8 +75,6 @@ impl Token {
             key,
             text,
             start,
-            expires: origin.answered.saturating_add(expires_in),
-            serve_until: origin.answered.saturating_add(serve_for),
             expires_at: expires_at.unwrap_or(UNIX_EPOCH),
             scope: token.scope.map(Into::into),
             instance: origin.instance,
@@ -84,7 +82,14 @@ impl Token {
             generation: token.generation,
             wait: origin.wait,
         };
-        Ok(Self(Arc::new(Handle { facts: Arc::new(facts), header, min_ttl_met: token.min_ttl_met })))
+        Ok(Self(Arc::new(Handle {
+            // Given out later, it would expire on its way to the resource.
+            serve_until: origin.answered.saturating_add(serve_for),
+            expires: origin.answered.saturating_add(expires_in),
+            facts: Arc::new(facts),
+            header,
+            min_ttl_met: token.min_ttl_met,
+        })))
     }
 
     /// The client whose token it is.
@@ -114,7 +119,7 @@ impl Token {
     }
 
     fn expires_in_at(&self, now: Duration) -> Duration {
-        self.facts().expires.saturating_sub(now)
+        self.0.expires.saturating_sub(now)
     }
 
     /// When it expires by the wall clock, which may be wrong or be set: for people and for other hosts.
@@ -187,13 +192,18 @@ impl Token {
     pub(crate) fn another(&self) -> Self {
         let facts = Arc::clone(&self.0.facts);
         let header = header(&facts.text).unwrap_or_else(|| self.header());
-        Self(Arc::new(Handle { facts, header, min_ttl_met: self.0.min_ttl_met }))
+        Self(Arc::new(Handle { facts, header, ..*self.0 }))
     }
 
     /// The same token, given to somebody who asked for one that lives this long.
     pub(crate) fn for_min_ttl(&self, now: Duration, min_ttl: Duration) -> Self {
         let min_ttl_met = self.expires_in_at(now) >= min_ttl;
-        Self(Arc::new(Handle { facts: Arc::clone(&self.0.facts), header: self.header(), min_ttl_met }))
+        Self(Arc::new(Handle {
+            facts: Arc::clone(&self.0.facts),
+            header: self.header(),
+            min_ttl_met,
+            ..*self.0
+        }))
     }
 
     fn facts(&self) -> &Facts {
@@ -204,7 +214,7 @@ impl Token {
 impl Handle {
     /// See [`Token::is_fresh`].
     pub(crate) fn is_fresh(&self, now: Duration, min_ttl: Duration) -> bool {
-        now < self.facts.serve_until && self.facts.expires.saturating_sub(now) >= min_ttl
+        now < self.serve_until && self.expires.saturating_sub(now) >= min_ttl
     }
 }
 

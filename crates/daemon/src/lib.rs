@@ -1,7 +1,7 @@
 //! The daemon: drivers around `tokenbroker-core`, and the order in which everything starts and ends.
 //!
-//! Four kinds of thread: the event loop with signals (`event_loop`), HTTP (`http`), callers (`sessions`), and the key
-//! store (`key_store`). The decisions are in `tokenbroker-core`; nothing here knows when a token is due.
+//! Four kinds of thread: the event loop with signals (`event_loop`), HTTP (`http`), callers (`sessions` and
+//! `http_socket`), and the key store (`key_store`). The decisions are in `tokenbroker-core`; nothing here knows when a token is due.
 
 mod access;
 mod clock;
@@ -10,6 +10,7 @@ mod convert;
 mod descriptors;
 mod event_loop;
 mod http;
+mod http_socket;
 mod kept_tokens;
 mod key_store;
 mod log;

@@ -101,6 +101,16 @@ impl Admission {
         Ok(UnderWay(Arc::clone(&self.usage)))
     }
 
+    /// Room for so many bytes, besides what the connection [holds](Self::hold), until what is returned is dropped.
+    ///
+    /// # Errors
+    ///
+    /// If that is too much for the user, together with its other connections.
+    pub(crate) fn room(&self, bytes: usize) -> Result<Room, Failure> {
+        self.take(bytes)?;
+        Ok(Room { usage: Arc::clone(&self.usage), bytes })
+    }
+
     /// How many bytes the connection holds now.
     ///
     /// # Errors
@@ -110,17 +120,23 @@ impl Admission {
         if bytes == self.bytes {
             return Ok(());
         }
-        let before = std::mem::replace(&mut self.bytes, bytes);
-        if bytes < before {
-            self.usage.bytes.fetch_sub(before - bytes, Ordering::Relaxed);
-            return Ok(());
+        if bytes > self.bytes {
+            self.take(bytes - self.bytes)?;
+        } else {
+            self.usage.bytes.fetch_sub(self.bytes - bytes, Ordering::Relaxed);
         }
-        let held = self.usage.bytes.fetch_add(bytes - before, Ordering::Relaxed) + (bytes - before);
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    fn take(&self, more: usize) -> Result<(), Failure> {
+        let held = self.usage.bytes.fetch_add(more, Ordering::Relaxed) + more;
         let connections = self.quotas.connections.load(Ordering::Relaxed) as usize;
         let limit = connections.saturating_mul(BYTES_PER_CONNECTION);
         if held <= limit {
             return Ok(());
         }
+        self.usage.bytes.fetch_sub(more, Ordering::Relaxed);
         Err(self.quotas.too_much(self.uid, &self.usage, &format!("{limit} bytes")))
     }
 }
@@ -142,6 +158,19 @@ pub(crate) struct UnderWay(Arc<Usage>);
 impl Drop for UnderWay {
     fn drop(&mut self) {
         self.0.under_way.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Bytes that count as held until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Room {
+    usage: Arc<Usage>,
+    bytes: usize,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.usage.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 
@@ -191,6 +220,8 @@ mod tests {
         one.hold(10).unwrap();
         other.hold(2 * BYTES_PER_CONNECTION - 10).unwrap();
         drop(one);
+        assert!(other.room(11).is_err());
+        drop(other.room(10).unwrap());
         other.hold(2 * BYTES_PER_CONNECTION).unwrap();
         assert_eq!(other.usage.bytes.load(Ordering::Relaxed), 2 * BYTES_PER_CONNECTION);
     }

@@ -1,6 +1,7 @@
 //! What each request does: who may ask it, and who answers.
 
 mod credentials;
+mod states;
 
 use std::pin::Pin;
 use std::sync::Arc;

@@ -24,14 +24,16 @@ use crate::clock;
 use crate::configuration::{Files, Refused};
 use crate::event_loop::EventLoop;
 use crate::http::Reqwest;
+use crate::http_socket;
 use crate::kept_tokens::TokenFile;
 use crate::key_store::KeyStoreThread;
 use crate::places::{MissingVariable, Places};
 use crate::sessions;
 use crate::shared::Shared;
 
-/// The name of the native socket in the socket unit (`FileDescriptorName=`).
-const PASSED_SOCKET: &str = "broker";
+/// What passed sockets are called: by `FileDescriptorName=` of their unit, and without it by the unit itself.
+const NATIVE_NAMES: [&str; 3] = ["broker", "tokenbrokerd.socket", ""];
+const HTTP_NAMES: [&str; 2] = ["http", "tokenbrokerd-http.socket"];
 
 /// A daemon that is ready to serve.
 pub(crate) struct Daemon {
@@ -90,7 +92,7 @@ pub(crate) fn start(options: &Options) -> Result<Daemon, StartError> {
 
     let event_loop_runtime = EventLoopRuntime::new().map_err(StartError::io("a runtime can't be made"))?;
     let ipc_runtime = current_thread().map_err(StartError::io("a runtime can't be made"))?;
-    let listener = {
+    let sockets = {
         let _inside = ipc_runtime.enter();
         listen(&config, &places, &lock)?
     };
@@ -111,12 +113,20 @@ pub(crate) fn start(options: &Options) -> Result<Daemon, StartError> {
     };
     let event_loop = resolve_names(&event_loop_runtime, event_loop, &shared, own_uid);
 
-    let sessions = Arc::clone(&shared);
-    let ipc = std::thread::Builder::new().name("ipc".into()).spawn(move || {
-        ipc_runtime.block_on(sessions::serve(listener, sessions));
-    });
+    let callers = serve(sockets, Arc::clone(&shared));
+    let ipc = std::thread::Builder::new().name("ipc".into()).spawn(move || ipc_runtime.block_on(callers));
     let ipc = ipc.map_err(StartError::io("a thread can't be started"))?;
     Ok(Daemon { event_loop_runtime, event_loop, signals, ipc, shared, lock })
+}
+
+/// Serves callers on all sockets until the daemon shuts down.
+async fn serve(sockets: Sockets, shared: Arc<Shared>) {
+    let http = async {
+        if let Some(listener) = sockets.http {
+            http_socket::serve(listener, Arc::clone(&shared)).await;
+        }
+    };
+    tokio::join!(sessions::serve(sockets.native, Arc::clone(&shared)), http);
 }
 
 fn places() -> Places {
@@ -150,22 +160,57 @@ fn open_key_store(config: &Config, places: &Places, state_dir: PathBuf) -> Resul
     })
 }
 
-/// The socket that systemd passed, or else one of our own.
-fn listen(config: &Config, places: &Places, lock: &StateLock) -> Result<Listener, StartError> {
-    let passed = passed_sockets().map_err(StartError::io("the passed sockets can't be taken"))?;
-    for (name, socket) in passed {
-        // Without FileDescriptorName=, systemd names a socket after its unit.
-        if name == PASSED_SOCKET || name == "tokenbrokerd.socket" || name.is_empty() {
-            return Listener::from_fd(socket).map_err(StartError::io("the passed socket can't be used"));
+/// Where callers come from.
+struct Sockets {
+    native: Listener,
+    http: Option<Listener>,
+}
+
+/// The sockets that systemd passed, and for what it did not pass those of our own.
+fn listen(config: &Config, places: &Places, lock: &StateLock) -> Result<Sockets, StartError> {
+    let (mut native, mut http) = (None, None);
+    for (name, socket) in passed_sockets().map_err(StartError::io("the passed sockets can't be taken"))? {
+        let place = match name.as_str() {
+            name if NATIVE_NAMES.contains(&name) => &mut native,
+            name if HTTP_NAMES.contains(&name) => &mut http,
+            _ => {
+                tracing::warn!("a socket named {name:?} was passed, which is not known here");
+                continue;
+            }
+        };
+        if place.is_some() {
+            tracing::warn!("a second socket named {name:?} was passed, and is not served");
+            continue;
         }
-        tracing::warn!("a socket named {name:?} was passed, which is not known here");
+        *place = Some(Listener::from_fd(socket).map_err(StartError::io("the passed socket can't be used"))?);
     }
-    let socket = config.daemon.socket.clone().map_or_else(|| places.socket.clone(), Ok)?;
+    let native = match native {
+        Some(passed) => passed,
+        None => {
+            let path = config.daemon.socket.clone().map_or_else(|| places.socket.clone(), Ok)?;
+            if config.daemon.http_socket.as_ref() == Some(&path) {
+                return Err(StartError::Refused {
+                    message: format!("http_socket of [daemon] is the native socket, {}", path.display()),
+                    hint: Some("give it a path of its own".into()),
+                });
+            }
+            bind(&path, places, lock)?
+        }
+    };
+    let http = match (http, &config.daemon.http_socket) {
+        (Some(passed), _) => Some(passed),
+        (None, Some(path)) => Some(bind(path, places, lock)?),
+        (None, None) => None,
+    };
+    Ok(Sockets { native, http })
+}
+
+fn bind(path: &Path, places: &Places, lock: &StateLock) -> Result<Listener, StartError> {
     let (directory_mode, mode) = if places.system { (0o755, 0o666) } else { (0o700, 0o600) };
-    if let Some(directory) = socket.parent() {
+    if let Some(directory) = path.parent() {
         make_directory(directory, directory_mode)?;
     }
-    Listener::bind(&socket, mode, lock)
+    Listener::bind(path, mode, lock)
         .map_err(|error| StartError::Refused { message: with_source(&error), hint: remedy(&error) })
 }
 

@@ -62,6 +62,11 @@ impl Install {
         self.path().join("run").join("broker.sock")
     }
 
+    /// Where the daemon listens for HTTP, if the configuration says so: `http_socket` is the test's to set.
+    pub fn http_socket(&self) -> PathBuf {
+        self.path().join("run").join("http.sock")
+    }
+
     /// The daemon's state directory.
     pub fn state_dir(&self) -> PathBuf {
         self.path().join("state")
@@ -158,6 +163,28 @@ impl Install {
         self.start_with(self.command_under(&wrapper))
     }
 
+    /// The same with the socket for HTTP besides; both are named, the native one first.
+    ///
+    /// # Panics
+    ///
+    /// With the daemon's log, if it exits or does not answer in time.
+    #[track_caller]
+    pub fn start_by_socket_activation_with_http(&self, names: [&str; 2]) -> Daemon {
+        let sockets = [self.socket(), self.http_socket()];
+        let [native, http] = sockets.each_ref().map(|path| path.to_str().expect("a temporary path is text"));
+        let names = format!("--fdname={}", names.join(":"));
+        let wrapper = [
+            "systemd-socket-activate",
+            "--setenv=XDG_RUNTIME_DIR",
+            &names,
+            "--listen",
+            native,
+            "--listen",
+            http,
+        ];
+        self.start_with(self.command_under(&wrapper))
+    }
+
     #[track_caller]
     fn start_with(&self, mut command: Command) -> Daemon {
         let number = self.daemons.fetch_add(1, Ordering::Relaxed);
@@ -185,6 +212,11 @@ impl Install {
         let mut command = self.command("tokenbroker");
         command.args(arguments);
         Run::new(command)
+    }
+
+    /// A run of another program, in this directory and with its environment.
+    pub fn program(&self, program: impl AsRef<OsStr>) -> Run {
+        Run::new(self.prepared(Command::new(program)))
     }
 
     /// What `status --json` says of a client.

@@ -3,6 +3,7 @@
 //! - [`AuthServer`]: an authorization server with a protected resource, in process, with faults on demand.
 //! - [`HostileServer`]: a server on raw sockets that misbehaves by scripts.
 //! - [`OidcProvider`]: the npm package `oidc-provider` as a real peer, with strict rules for assertions.
+//! - [`HttpCaller`]: programs in Python and Node that ask the HTTP socket.
 //! - [`Keyring`]: a real gnome-keyring on a session bus of its own.
 //! - [`Install`]: a directory with a configuration, a daemon that runs on it, and the command line.
 //! - [`configuration`]: the tables that most tests start from.
@@ -32,6 +33,8 @@ pub mod configuration;
 #[cfg(feature = "servers")]
 pub mod hostile;
 #[cfg(feature = "servers")]
+mod http_callers;
+#[cfg(feature = "servers")]
 pub mod install;
 #[cfg(feature = "servers")]
 mod jwk;
@@ -39,6 +42,8 @@ mod jwk;
 mod keyring;
 #[cfg(feature = "servers")]
 mod oidc_provider;
+#[cfg(feature = "servers")]
+mod peers;
 #[cfg(feature = "servers")]
 mod resource;
 #[cfg(feature = "simulation")]
@@ -61,6 +66,7 @@ pub use self::{
     client::Client,
     clock::http_date,
     hostile::HostileServer,
+    http_callers::HttpCaller,
     install::{Daemon, Install, Output, Run},
     keyring::Keyring,
     oidc_provider::OidcProvider,

@@ -2,8 +2,6 @@
 //!
 //! `peers/oidc-provider/server.mjs` is what runs; it is told what to do over its standard input.
 
-mod packages;
-
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
@@ -18,6 +16,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::certificates::ServerCertificate;
+use crate::peers::node;
 use crate::{Client, Counts};
 
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -47,7 +46,7 @@ impl OidcProvider {
     ///
     /// Words for the one who can install it.
     pub fn available() -> Result<(), String> {
-        packages::available()
+        node::available()
     }
 
     /// Installs the package where that was not done before, and starts a server whose tokens live this long, in whole
@@ -57,7 +56,7 @@ impl OidcProvider {
     ///
     /// With what node or npm said, if that fails.
     pub fn start(lifetime: Duration) -> Self {
-        let program = packages::install();
+        let program = node::install("oidc-provider", &["server.mjs"]).join("server.mjs");
         let directory = TempDir::new().expect("a temporary directory can be made");
         let certificate = ServerCertificate::issue();
         let write =

@@ -9,26 +9,30 @@ use crate::{Result, process};
 pub(crate) struct Peer {
     program: &'static str,
     package: &'static str,
+    /// Arguments with which it succeeds if all that is needed of it is there; none if it is enough that it is.
+    probe: &'static [&'static str],
 }
 
 /// Those of `test`.
-pub(crate) const OF_TESTS: [Peer; 9] = [
-    Peer { program: "gnome-keyring-daemon", package: "gnome-keyring" },
-    Peer { program: "dbus-run-session", package: "dbus" },
-    Peer { program: "dbus-send", package: "dbus-bin" },
-    Peer { program: "secret-tool", package: "libsecret-tools" },
-    Peer { program: "systemd-analyze", package: "systemd" },
-    Peer { program: "curl", package: "curl" },
-    Peer { program: "openssl", package: "openssl" },
-    Peer { program: "node", package: "nodejs" },
-    Peer { program: "npm", package: "npm" },
+pub(crate) const OF_TESTS: [Peer; 10] = [
+    Peer { program: "gnome-keyring-daemon", package: "gnome-keyring", probe: &[] },
+    Peer { program: "dbus-run-session", package: "dbus", probe: &[] },
+    Peer { program: "dbus-send", package: "dbus-bin", probe: &[] },
+    Peer { program: "secret-tool", package: "libsecret-tools", probe: &[] },
+    Peer { program: "systemd-analyze", package: "systemd", probe: &[] },
+    Peer { program: "curl", package: "curl", probe: &[] },
+    Peer { program: "openssl", package: "openssl", probe: &[] },
+    Peer { program: "node", package: "nodejs", probe: &[] },
+    Peer { program: "npm", package: "npm", probe: &[] },
+    // Debian has the modules in a package of their own.
+    Peer { program: "python3", package: "python3-venv", probe: &["-c", "import venv, ensurepip"] },
 ];
 
 /// Those of `bench`.
 pub(crate) const OF_BENCH: [Peer; 3] = [
-    Peer { program: "nginx", package: "nginx" },
-    Peer { program: "ssh-agent", package: "openssh-client" },
-    Peer { program: "strace", package: "strace" },
+    Peer { program: "nginx", package: "nginx", probe: &[] },
+    Peer { program: "ssh-agent", package: "openssh-client", probe: &[] },
+    Peer { program: "strace", package: "strace", probe: &[] },
 ];
 
 /// Installs what is missing on a Debian where we are root.
@@ -57,8 +61,20 @@ pub(crate) fn require(program: &str) -> Result<PathBuf> {
     Ok(process::find(program).ok_or_else(|| format!("{program} is not installed"))?)
 }
 
+impl Peer {
+    fn is_here(&self) -> bool {
+        process::find(self.program).is_some() && (self.probe.is_empty() || self.succeeds())
+    }
+
+    fn succeeds(&self) -> bool {
+        let mut probe = Command::new(self.program);
+        probe.args(self.probe).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        probe.status().is_ok_and(|status| status.success())
+    }
+}
+
 fn missing(peers: &[Peer]) -> Vec<&Peer> {
-    peers.iter().filter(|peer| process::find(peer.program).is_none()).collect()
+    peers.iter().filter(|peer| !peer.is_here()).collect()
 }
 
 fn packages(peers: &[&Peer]) -> Vec<&'static str> {

@@ -51,7 +51,9 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
     let mut tally = Tally::default();
     let mut steps = Steps::default();
     let _ = steps.take("tools", provide)
-        && steps.take("types, with all of it", || check(workspace, &place, &[]))
+        && steps.take("types, with all of it", || {
+            check(workspace, &place, &["--features=tokenbroker-client/reqwest"])
+        })
         && steps.take("types, blocking alone", || check(workspace, &place, &["--no-default-features"]))
         && steps.take("tests under Wine", || test(workspace, &place, &mut tally));
     println!("\n{steps}");

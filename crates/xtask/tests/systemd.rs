@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 use tempfile::TempDir;
 use tokenbroker_testkit::{binary, require_or_skip};
 
-const UNITS: [&str; 2] = ["tokenbrokerd.service", "tokenbrokerd.socket"];
+const UNITS: [&str; 3] = ["tokenbrokerd.service", "tokenbrokerd.socket", "tokenbrokerd-http.socket"];
 
 /// Where `systemd-analyze security` sees trouble, in tenths; what is left is mostly the network that a broker needs.
 const EXPOSURE_LIMIT: &str = "20";
@@ -76,10 +76,40 @@ fn the_units_leave_out_what_breaks_callers() {
     for broken in ["RuntimeDirectory=", "DynamicUser=", "PrivateUsers=", "ProtectProc="] {
         assert!(!settings.iter().any(|line| line.starts_with(broken)), "{broken}");
     }
-    let socket = source("tokenbrokerd.socket");
-    for setting in ["ListenStream=/run/tokenbroker/broker.sock", "SocketMode=0666", "DirectoryMode=0755"] {
-        assert!(socket.lines().any(|line| line == setting), "{setting}");
+    for (unit, path, name) in
+        [("tokenbrokerd.socket", "broker.sock", "broker"), ("tokenbrokerd-http.socket", "http.sock", "http")]
+    {
+        let socket = source(unit);
+        for setting in [
+            &format!("ListenStream=/run/tokenbroker/{path}"),
+            &format!("FileDescriptorName={name}"),
+            "SocketMode=0666",
+            "DirectoryMode=0755",
+        ] {
+            assert!(socket.lines().any(|line| line == setting), "{setting} of {unit}");
+        }
     }
+    // `Sockets=` would have the service start a socket that nobody has enabled.
+    assert!(source("tokenbrokerd-http.socket").contains("\nService=tokenbrokerd.service\n"));
+    assert!(!settings.iter().any(|line| line.starts_with("Sockets=")));
+}
+
+#[test]
+fn the_socket_for_http_is_off_until_it_is_enabled_and_then_comes_with_the_service() {
+    if !systemd_is_here("systemctl") {
+        return;
+    }
+    let root = InstalledRoot::new();
+    let enabled = |unit: &str| {
+        let output = root.run("systemctl", &["enable"], &[unit]);
+        assert!(output.status.success(), "{}", complaints(&output));
+        let wanted = ["sockets.target.wants", "tokenbrokerd.service.wants"];
+        wanted.map(|by| {
+            root.path().join("etc/systemd/system").join(by).join("tokenbrokerd-http.socket").is_symlink()
+        })
+    };
+    assert_eq!(enabled("tokenbrokerd.service"), [false, false]);
+    assert_eq!(enabled("tokenbrokerd-http.socket"), [true, true]);
 }
 
 /// A file system root with systemd's own units, ours, and the programs.

@@ -71,10 +71,12 @@ impl Entry {
         self.slot.mine().load_full().map(Token)
     }
 
-    /// A token that has not expired and that no daemon has taken back, for when none can be asked.
-    pub(crate) fn fallback(&self, now: Duration) -> Option<Token> {
-        let held = self.current().or_else(|| self.spare().clone())?;
-        (held.is_fresh(now, Duration::ZERO) && !self.key.is_accused()).then_some(held)
+    /// A token that has not expired and that no daemon has taken back, for when none can be asked; and whether the daemon
+    /// that gave it is gone.
+    pub(crate) fn fallback(&self, now: Duration) -> Option<(Token, bool)> {
+        let current = self.current().map(|token| (token, false));
+        let (held, is_orphan) = current.or_else(|| Some((self.spare().clone()?, true)))?;
+        (held.is_fresh(now, Duration::ZERO) && !self.key.is_accused()).then_some((held, is_orphan))
     }
 
     /// What the subscription says: this is the token. One that a caller has seen a successor of is not.
@@ -275,7 +277,8 @@ mod tests {
         entry.orphan();
         entry.orphan();
         assert!(fresh(&entry).is_none());
-        assert_eq!(value(entry.fallback(NOW)), is("a"));
+        let (token, is_orphan) = entry.fallback(NOW).unwrap();
+        assert_eq!((token.value(), is_orphan), ("a", true));
         assert!(entry.fallback(1055 * SECOND).is_none(), "never an expired one");
         entry.publish(&from(2, answer("b", 1, 60)));
         entry.forget();

@@ -1,72 +1,84 @@
 //! The examples, against a daemon and a protected resource.
 
-use std::io::{Read, Write};
-use std::net::TcpListener;
-
-use tokenbroker_client::protocol::{Command, FailureCode};
+use tokenbroker_client::protocol::FailureCode;
+use tokenbroker_client::testing::Tokens;
 use tokenbroker_client::{Broker, blocking};
 
 use crate::fake::{Place, Reaction, failed, token};
+use crate::resource::{OK, Resource, UNAUTHORIZED};
 
+#[path = "../../examples/invoices.rs"]
+#[expect(dead_code, reason = "its main is that of another program")]
+mod invoices;
 #[path = "../../examples/lifetime.rs"]
 #[expect(dead_code, reason = "its main is that of another program")]
 mod lifetime;
+#[cfg(feature = "reqwest")]
+#[path = "../../examples/reqwest_client.rs"]
+#[expect(dead_code, reason = "its main is that of another program")]
+mod reqwest_client;
 #[path = "../../examples/resource.rs"]
 #[expect(dead_code, reason = "its main is that of another program")]
 mod resource;
+#[path = "../../examples/tower_layer.rs"]
+#[expect(dead_code, reason = "its main is that of another program")]
+mod tower_layer;
 
 #[tokio::test]
 async fn the_resource_gets_the_token() {
     let place = Place::new();
     let _daemon = place.start(|_| Reaction::Answer(token("eyJ")));
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/data", listener.local_addr().unwrap());
-    let protected = std::thread::spawn(move || serve_one(&listener, OK));
+    let protected = Resource::start(|_| OK);
 
     let broker = Broker::builder().socket(place.socket()).connect().await.unwrap();
-    assert_eq!(resource::call(&broker, "signtext", &url).await.unwrap(), "the data");
-    let request = protected.join().unwrap();
-    assert!(request.to_lowercase().contains("\r\nauthorization: bearer eyj\r\n"), "{request}");
+    assert_eq!(resource::call(&broker, "signtext", protected.url()).await.unwrap(), "the data");
+    assert_eq!(protected.presented(), ["eyJ"]);
+}
+
+/// Tokens of which the resource takes the second, and the resource.
+fn replaced() -> (Tokens, Resource) {
+    let tokens = Tokens::new();
+    tokens.set("signtext", "old");
+    tokens.set_next("signtext", "newer");
+    (tokens, Resource::start(|token| if token == Some("newer") { OK } else { UNAUTHORIZED }))
 }
 
 #[tokio::test]
 async fn s46_the_resource_gets_a_newer_token_when_it_refuses_one_and_no_third() {
-    let place = Place::new();
-    let _daemon = place.start(|command| match command {
-        Command::Rejected(_) => Reaction::Answer(token("newer")),
-        _ => Reaction::Answer(token("eyJ")),
-    });
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}/data", listener.local_addr().unwrap());
-    let protected = std::thread::spawn(move || {
-        [UNAUTHORIZED, OK, UNAUTHORIZED, UNAUTHORIZED].map(|reply| serve_one(&listener, reply))
-    });
-
-    let broker = Broker::builder().socket(place.socket()).connect().await.unwrap();
-    assert_eq!(resource::call(&broker, "signtext", &url).await.unwrap(), "the data");
-    assert!(resource::call(&broker, "signtext", &url).await.is_err());
-    for (request, token) in protected.join().unwrap().iter().zip(["eyj", "newer", "eyj", "newer"]) {
-        assert!(
-            request.to_lowercase().contains(&format!("\r\nauthorization: bearer {token}\r\n")),
-            "{request}"
-        );
-    }
+    let (tokens, protected) = replaced();
+    assert_eq!(resource::call(&tokens, "signtext", protected.url()).await.unwrap(), "the data");
+    assert_eq!(protected.presented(), ["old", "newer"]);
+    let stubborn = Resource::start(|_| UNAUTHORIZED);
+    tokens.set_next("signtext", "third");
+    tokens.set_next("signtext", "fourth");
+    assert!(resource::call(&tokens, "signtext", stubborn.url()).await.is_err());
+    assert_eq!(stubborn.presented(), ["newer", "third"]);
 }
 
-const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 8\r\nconnection: close\r\n\r\nthe data";
-const UNAUTHORIZED: &str = "HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+#[tokio::test]
+async fn s46_the_tower_layer_repeats_a_request_once_with_a_newer_token() {
+    let (tokens, protected) = replaced();
+    let call = tower_layer::call(tokens.clone(), "signtext", protected.url());
+    assert_eq!(call.await.unwrap(), "the data");
+    assert_eq!(protected.presented(), ["old", "newer"]);
 
-/// Answers one request, and returns its head.
-fn serve_one(listener: &TcpListener, reply: &str) -> String {
-    let (mut stream, _) = listener.accept().unwrap();
-    let mut request = Vec::new();
-    while !request.ends_with(b"\r\n\r\n") {
-        let mut byte = [0];
-        stream.read_exact(&mut byte).unwrap();
-        request.push(byte[0]);
-    }
-    stream.write_all(reply.as_bytes()).unwrap();
-    String::from_utf8(request).unwrap()
+    let stubborn = Resource::start(|_| UNAUTHORIZED);
+    let call = tower_layer::call(tokens.clone(), "signtext", stubborn.url());
+    assert!(call.await.is_err(), "there is no newer token: the refusal is the answer");
+    assert_eq!(stubborn.presented(), ["newer"]);
+
+    tokens.remove("signtext");
+    assert!(tower_layer::call(tokens, "signtext", protected.url()).await.is_err());
+    assert_eq!(protected.presented().len(), 2, "without a token nothing is sent");
+}
+
+#[cfg(feature = "reqwest")]
+#[tokio::test]
+async fn s46_the_http_client_repeats_a_request_once_with_a_newer_token() {
+    let (tokens, protected) = replaced();
+    let call = reqwest_client::call(tokens, "signtext", protected.url());
+    assert_eq!(call.await.unwrap(), "the data");
+    assert_eq!(protected.presented(), ["old", "newer"]);
 }
 
 #[test]

@@ -15,6 +15,7 @@ pub(super) fn read(mut table: Table<'_, '_>) -> Daemon {
     let defaults = CallerLimits::default();
     let daemon = Daemon {
         socket: table.read("socket", socket),
+        http_socket: table.read("http_socket", socket),
         state_dir: table.read("state_dir", absolute_path),
         admin: rule::read_all(&mut table, "admin").unwrap_or_default(),
         keep_tokens: table.read("keep_tokens", boolean).unwrap_or(true),
@@ -27,7 +28,12 @@ pub(super) fn read(mut table: Table<'_, '_>) -> Daemon {
                 .unwrap_or(defaults.requests_per_connection),
         },
     };
-    table.not_supported_yet(["http_socket", "memory", "sandbox", "audit"]);
+    table.not_supported_yet(["memory", "sandbox", "audit"]);
+    if daemon.socket.is_some() && daemon.socket == daemon.http_socket {
+        let mistake = Mistake::new("is the same as `daemon.socket`, which does not speak HTTP");
+        let hint = "give each a socket of its own, such as \"/run/tokenbroker/http.sock\" here";
+        table.report_at("http_socket", mistake.with_hint(hint));
+    }
     table.finish();
     daemon
 }

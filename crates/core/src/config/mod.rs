@@ -94,6 +94,7 @@ impl Config {
     pub fn restart_needed(&self, new: &Self) -> Vec<&'static str> {
         let changes = [
             ("daemon.socket", self.daemon.socket != new.daemon.socket),
+            ("daemon.http_socket", self.daemon.http_socket != new.daemon.http_socket),
             ("daemon.state_dir", self.daemon.state_dir != new.daemon.state_dir),
             ("keystore.store", self.keystore.store != new.keystore.store),
             ("keystore.key_file", self.keystore.key_file != new.keystore.key_file),
@@ -107,6 +108,9 @@ impl Config {
 pub struct Daemon {
     /// The socket's path; absolute. `None`: the place of the mode, system or user.
     pub socket: Option<PathBuf>,
+    /// The path of the socket for HTTP; absolute, another than the one above. `None`: there is none, unless the service
+    /// manager passes one.
+    pub http_socket: Option<PathBuf>,
     /// The state directory; absolute. `None`: the place of the mode, system or user.
     pub state_dir: Option<PathBuf>,
     /// Administrators besides root and the daemon's own user.
@@ -136,7 +140,14 @@ impl Default for CallerLimits {
 impl Default for Daemon {
     fn default() -> Self {
         let limits = CallerLimits::default();
-        Self { socket: None, state_dir: None, admin: Vec::new(), keep_tokens: true, limits }
+        Self {
+            socket: None,
+            http_socket: None,
+            state_dir: None,
+            admin: Vec::new(),
+            keep_tokens: true,
+            limits,
+        }
     }
 }
 

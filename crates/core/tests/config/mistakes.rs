@@ -36,7 +36,7 @@ fn an_unknown_key_is_named_with_the_nearest_one_that_is_known() {
     assert_eq!(
         mistake("[daemon]\ncolour = 1\n"),
         "c.toml:2:1: unknown key `colour` in [daemon]\n\
-         hint: known here: admin, keep_tokens, max_connections_per_uid, max_requests_per_connection, socket, state_dir"
+         hint: known here: admin, http_socket, keep_tokens, max_connections_per_uid, max_requests_per_connection, socket, state_dir"
     );
     assert_eq!(
         client_mistake("allow = [{ user = \"a\" }, { usr = \"b\", group = \"g\" }]"),
@@ -401,6 +401,8 @@ fn paths_begin_at_the_root() {
 fn a_socket_has_a_path_that_fits() {
     let with_socket = |length: usize| format!("[daemon]\nsocket = \"/{}\"\n", "s".repeat(length - 1));
     assert!(parse_text(&with_socket(107)).is_ok());
+    assert!(parse_text(&with_socket(107).replace("socket", "http_socket")).is_ok());
+    assert!(parse_text(&with_socket(108).replace("socket", "http_socket")).is_err());
     assert_eq!(
         mistake(&with_socket(108)),
         "c.toml:2:10: `daemon.socket`: the path of a socket has at most 107 bytes\n\
@@ -588,8 +590,18 @@ fn limits_of_callers_have_bounds() {
 }
 
 #[test]
+fn the_two_sockets_are_not_the_same() {
+    assert_eq!(
+        mistake("[daemon]\nhttp_socket = \"/run/one.sock\"\nsocket = \"/run/one.sock\"\n"),
+        "c.toml:2:1: `daemon.http_socket`: is the same as `daemon.socket`, which does not speak HTTP\n\
+         hint: give each a socket of its own, such as \"/run/tokenbroker/http.sock\" here"
+    );
+    assert!(parse_text("[daemon]\nhttp_socket = \"/run/one.sock\"\n").is_ok());
+}
+
+#[test]
 fn what_comes_later_is_refused_by_name() {
-    for key in ["http_socket", "memory", "sandbox", "audit"] {
+    for key in ["memory", "sandbox", "audit"] {
         let expected = format!("c.toml:2:1: `daemon.{key}` is not supported yet\nhint: remove it");
         assert_eq!(mistake(&format!("[daemon]\n{key} = 1\n")), expected);
     }

@@ -28,6 +28,7 @@ fn every_key_is_taken() {
         r#"
         [daemon]
         socket = "/run/tokenbroker/broker.sock"
+        http_socket = "/run/tokenbroker/http.sock"
         state_dir = "/var/lib/tokenbroker"
         admin = [{ group = "wheel" }]
         keep_tokens = false
@@ -77,6 +78,7 @@ fn every_key_is_taken() {
         config.daemon,
         Daemon {
             socket: Some("/run/tokenbroker/broker.sock".into()),
+            http_socket: Some("/run/tokenbroker/http.sock".into()),
             state_dir: Some("/var/lib/tokenbroker".into()),
             admin: vec![Rule { user: None, group: name("wheel") }],
             keep_tokens: false,
@@ -140,7 +142,7 @@ fn what_is_left_open_has_defaults() {
     let limits = CallerLimits { connections_per_uid: 1024, requests_per_connection: 64 };
     assert_eq!(
         config.daemon,
-        Daemon { socket: None, state_dir: None, admin: vec![], keep_tokens: true, limits }
+        Daemon { socket: None, http_socket: None, state_dir: None, admin: vec![], keep_tokens: true, limits }
     );
     assert_eq!(config.keystore, KeyStore { store: StoreChoice::Auto, key_file: None });
 
@@ -279,10 +281,13 @@ fn what_needs_a_restart_is_told_by_its_keys() {
     assert_eq!(old.restart_needed(&old), [""; 0]);
     assert_eq!(old.restart_needed(&Config::default()), ["daemon.socket", "keystore.store"]);
     let new = parse_text(
-        "[daemon]\nsocket = \"/a\"\nstate_dir = \"/s\"\n\
+        "[daemon]\nsocket = \"/a\"\nhttp_socket = \"/h\"\nstate_dir = \"/s\"\n\
          [keystore]\nstore = \"os-keyring\"\nkey_file = \"/k\"\n",
     );
-    assert_eq!(old.restart_needed(&new.unwrap()), ["daemon.state_dir", "keystore.key_file"]);
+    assert_eq!(
+        old.restart_needed(&new.unwrap()),
+        ["daemon.http_socket", "daemon.state_dir", "keystore.key_file"]
+    );
 
     let text = format!("[daemon]\nsocket = \"/a\"\nadmin = [{{ user = \"ann\" }}]\n{ISSUER}");
     let reloadable = parse_text(&format!("{text}[keystore]\nstore = \"os-keyring\"\n")).unwrap();

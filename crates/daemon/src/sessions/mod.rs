@@ -11,11 +11,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenbroker_ipc::Listener;
+use tokenbroker_ipc::{Listener, PeerIdentity, Stream};
+use tokenbroker_protocol::Failure;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 use self::connection::Connection;
+use crate::quotas::Admission;
 use crate::shared::Shared;
 
 /// How long connections may take to finish when the daemon shuts down.
@@ -26,6 +28,25 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves callers until the daemon shuts down, then lets what is under way come to its end.
 pub(crate) async fn serve(listener: Listener, shared: Arc<Shared>) {
+    accept(listener, &shared, |stream, peer, admission| {
+        let shared = Arc::clone(&shared);
+        async move {
+            match admission {
+                Ok(admission) => Connection::new(stream, peer, admission, shared).run().await,
+                Err(failure) => Connection::refuse(stream, shared.instance, failure).await,
+            }
+        }
+    })
+    .await;
+}
+
+/// Accepts callers until the daemon shuts down, and has a task of its own `converse` with each, or tell it that its user
+/// has too many connections; then lets what is under way come to its end.
+pub(crate) async fn accept<C: Future<Output = ()> + Send + 'static>(
+    listener: Listener,
+    shared: &Shared,
+    converse: impl Fn(Stream, PeerIdentity, Result<Admission, Failure>) -> C,
+) {
     let connections = TaskTracker::new();
     let mut out_of_order = false;
     loop {
@@ -37,15 +58,8 @@ pub(crate) async fn serve(listener: Listener, shared: Arc<Shared>) {
             Ok((stream, Ok(peer))) => {
                 out_of_order = false;
                 let span = tracing::debug_span!("caller", uid = peer.uid, pid = peer.pid);
-                match shared.quotas.admit(peer.uid) {
-                    Ok(admission) => {
-                        let connection = Connection::new(stream, peer, admission, Arc::clone(&shared));
-                        connections.spawn(connection.run().instrument(span));
-                    }
-                    Err(failure) => {
-                        connections.spawn(Connection::refuse(stream, shared.instance, failure));
-                    }
-                }
+                let admission = shared.quotas.admit(peer.uid);
+                connections.spawn(converse(stream, peer, admission).instrument(span));
             }
             Ok((_, Err(unidentified))) => tracing::debug!("a connection was refused: {unidentified}"),
             Err(error) if is_the_peers(&error) => {}

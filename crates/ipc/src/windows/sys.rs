@@ -367,13 +367,57 @@ unsafe fn copy(sid: PSID) -> io::Result<Sid> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::windows::io::AsHandle;
+
+    use interprocess::os::windows::named_pipe::PipeListenerOptions;
+    use interprocess::os::windows::named_pipe::pipe_mode::Bytes;
+    use windows_sys::Win32::Foundation::ERROR_NO_TOKEN;
+
     use super::*;
+    use crate::windows::pipe;
 
     #[test]
     fn timeouts_are_rounded_up_and_end() {
         assert_eq!(milliseconds(Duration::from_nanos(1)), 1);
         assert_eq!(milliseconds(Duration::from_micros(1001)), 2);
         assert_eq!(milliseconds(Duration::MAX), INFINITE - 1);
+    }
+
+    /// Whether this thread acts as somebody else than its process.
+    fn is_impersonating() -> bool {
+        let mut token: HANDLE = ptr::null_mut();
+        // SAFETY: the pseudo handle of this thread needs no closing; `token` is valid for writing a handle.
+        match succeeded(unsafe { OpenThreadToken(GetCurrentThread(), TOKEN_QUERY, 1, &raw mut token) }) {
+            Ok(()) => {
+                // SAFETY: the call succeeded, so `token` is an open handle that nothing else owns.
+                drop(unsafe { OwnedHandle::from_raw_handle(token) });
+                true
+            }
+            Err(error) => {
+                assert!(is(&error, ERROR_NO_TOKEN), "{error}");
+                false
+            }
+        }
+    }
+
+    #[test]
+    fn s74_a_thread_is_itself_again_whether_or_not_the_caller_could_be_told() {
+        let name = format!(r"\\.\pipe\tokenbroker-{}-s74", std::process::id());
+        let listener = PipeListenerOptions::new().path(&*name).create_duplex::<Bytes>().unwrap();
+        let caller = pipe::open(Path::new(&name)).unwrap();
+        let accepted = listener.accept().unwrap();
+
+        assert_eq!(client_user(accepted.as_handle()).unwrap(), own_user().unwrap());
+        assert!(!is_impersonating());
+        assert!(client_user(caller.as_handle()).is_err(), "a server is nobody's caller");
+        assert!(!is_impersonating());
+        {
+            // SAFETY: the handle is that of a server's end, and open.
+            succeeded(unsafe { ImpersonateNamedPipeClient(accepted.as_raw_handle()) }).unwrap();
+            let _reverted_when_dropped = Impersonation;
+            assert!(is_impersonating(), "or this test shows nothing");
+        }
+        assert!(!is_impersonating());
     }
 
     #[test]

@@ -32,6 +32,12 @@ impl Run {
         Self { command, stdin: Vec::new(), timeout: Duration::from_secs(60) }
     }
 
+    /// Arguments besides those it has.
+    pub fn args<A: AsRef<OsStr>>(mut self, arguments: impl IntoIterator<Item = A>) -> Self {
+        self.command.args(arguments);
+        self
+    }
+
     /// What it reads; by default nothing.
     pub fn stdin(mut self, stdin: impl AsRef<[u8]>) -> Self {
         self.stdin = stdin.as_ref().into();

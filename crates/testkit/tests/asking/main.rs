@@ -81,7 +81,7 @@ impl Site {
     }
 
     fn broker(&self) -> Broker {
-        Broker::builder().socket(self.install.socket()).connect().unwrap()
+        Broker::builder().socket(self.install.socket()).cache(false).connect().unwrap()
     }
 
     fn requests(&self) -> u64 {

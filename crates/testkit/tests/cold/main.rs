@@ -93,7 +93,7 @@ fn s18_fifty_processes_share_a_refusal_too() {
 #[ignore = "run by the other tests, in processes of their own"]
 fn caller() {
     work(|task: Task, start: Start| {
-        let broker = Broker::builder().socket(&task.socket).build();
+        let broker = Broker::builder().socket(&task.socket).cache(false).build();
         let request = TokenRequest::new("app").wait(Duration::from_secs(30));
         start.wait();
         let stopwatch = Stopwatch::start();

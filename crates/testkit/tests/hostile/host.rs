@@ -92,7 +92,7 @@ impl Host {
     }
 
     pub(crate) fn broker(&self) -> Broker {
-        Broker::builder().socket(self.install.socket()).connect().unwrap()
+        Broker::builder().socket(self.install.socket()).cache(false).connect().unwrap()
     }
 
     /// A run of the command line; what it complains of is remembered.

@@ -55,7 +55,7 @@ impl Means {
 
 pub(crate) fn run() {
     work(|task: Task, start: Start| {
-        let broker = Broker::builder().socket(&task.socket).connect().unwrap();
+        let broker = Broker::builder().socket(&task.socket).cache(false).connect().unwrap();
         start.wait();
         thread::sleep(task.offset);
         get_tokens(&task, &broker)

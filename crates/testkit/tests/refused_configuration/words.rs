@@ -69,7 +69,6 @@ fn an_unknown_preset_comes_with_the_nearest_known_one() {
 fn keys_whose_feature_comes_later_are_refused_by_name() {
     // The test's own keys come after the header of a [daemon], on three lines.
     for (place, text, words) in [
-        ("5:1", "[daemon]\nhttp_socket = \"/run/http.sock\"\n", "`daemon.http_socket`"),
         ("5:1", "[daemon]\nmemory = \"prefer\"\n", "`daemon.memory`"),
         ("5:1", "[daemon]\nsandbox = \"prefer\"\n", "`daemon.sandbox`"),
         ("3:1", &format!("{ISSUER}tenant = \"acme\"\n"), "`issuers.as.tenant`"),

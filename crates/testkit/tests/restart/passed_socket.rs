@@ -57,7 +57,7 @@ fn s69_no_get_fails_while_the_daemon_is_restarted_under_it() {
     thread::scope(|scope| {
         let callers = [(); 4].map(|()| {
             scope.spawn(|| {
-                let broker = Broker::builder().socket(install.socket()).connect().unwrap();
+                let broker = Broker::builder().socket(install.socket()).cache(false).connect().unwrap();
                 while !enough.load(Ordering::Relaxed) {
                     broker.token("app")?;
                     gets.fetch_add(1, Ordering::Relaxed);

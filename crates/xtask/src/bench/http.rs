@@ -31,12 +31,7 @@ pub(super) fn measure(settings: &Settings) -> Result<Section> {
     let section = Section::new("HTTP over the socket, one kept connection, everything on one CPU");
     settings.cpus.use_one()?;
     let socket = |install: &Install| install.path().join("run").join("http.sock");
-    let site = match Site::with(|install| format!("http_socket = {:?}\n", socket(install))) {
-        Ok(site) => site,
-        Err(error) => {
-            return Ok(section.figure(Figure::not_measured(FIGURE, format!("no HTTP socket: {error}"))));
-        }
-    };
+    let site = Site::with(|install| format!("http_socket = {:?}\n", socket(install)))?;
     let path = format!("/v1/tokens/{}", site::client());
     let ours = HttpCaller::connect("tokenbroker, HTTP", &socket(site.install()), &path)?;
     let body = ours.body().to_owned();

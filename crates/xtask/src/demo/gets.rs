@@ -30,7 +30,7 @@ pub(crate) struct Outcome {
 
 impl Gets {
     pub(crate) fn run(self) -> Result {
-        let broker = Broker::builder().socket(&self.socket).connect()?;
+        let broker = Broker::builder().socket(&self.socket).cache(false).connect()?;
         let mut outcome = Outcome::default();
         for _ in 0..self.count {
             let stopwatch = Stopwatch::start();

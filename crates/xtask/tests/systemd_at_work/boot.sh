@@ -1,0 +1,35 @@
+# Starts a systemd of its own in the namespaces that it is run in: boot.sh PLACE TOKENBROKERD TOKENBROKER SYSTEMD PACKAGING.
+#
+# The file system is the host's with another on top, which ends with the namespace. There are no units but a few targets,
+# ours, and one that runs check.sh; what that says goes to PLACE/log.
+set -e
+place=$1 daemon=$2 command_line=$3 units=$4 packaging=$5
+
+mount -t tmpfs tmpfs "$place/over"
+mkdir "$place"/over/{upper,work,root}
+root=$place/over/root
+mount -t overlay overlay -o "lowerdir=/,upperdir=$place/over/upper,workdir=$place/over/work" "$root"
+
+rm -rf "$root"/etc/systemd/system "$root"/etc/tokenbroker
+mkdir -p "$root"/etc/systemd/system "$root"/etc/tokenbroker "$root"/units "$root"/place
+for target in basic local-fs multi-user network nss-user-lookup paths shutdown sockets sysinit timers umount; do
+    cp "/usr/lib/systemd/system/$target.target" "$root/units/"
+done
+cp "$units"/*.service "$units"/*.socket "$root/units/"
+cp "$units/tokenbroker.sysusers" "$root/usr/lib/sysusers.d/tokenbroker.conf"
+cp "$packaging/config.toml" "$root/etc/tokenbroker/"
+touch "$root/usr/bin/tokenbrokerd" "$root/usr/bin/tokenbroker"
+mount --bind "$daemon" "$root/usr/bin/tokenbrokerd"
+mount --bind "$command_line" "$root/usr/bin/tokenbroker"
+printf '[Unit]\nDefaultDependencies=no\nWants=check.service\n' >"$root/units/check.target"
+printf '[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/bin/bash /place/check.sh\n' >"$root/units/check.service"
+
+mount -t proc proc "$root/proc"
+mount -t sysfs sysfs "$root/sys"
+mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
+mount -t tmpfs tmpfs "$root/run"
+mount --rbind /dev "$root/dev"
+mount --bind "$place" "$root/place"
+exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=oci \
+    SYSTEMD_UNIT_PATH=/etc/systemd/system:/units \
+    /usr/lib/systemd/systemd --system --unit=check.target --log-target=null --show-status=0
