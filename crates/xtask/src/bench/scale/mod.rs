@@ -4,23 +4,23 @@ mod load;
 mod process;
 mod site;
 
-use std::fmt;
 use std::fs;
 use std::hint::black_box;
 use std::io;
-use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-use serde::Serialize;
 use tokenbroker_client::blocking::Broker;
 use tokenbroker_client::protocol::Command;
 use tokenbroker_testkit::wait_for;
 
 use self::process::{Memory, Process};
 use self::site::{Running, Site, name};
-use super::report::percentile;
+use super::Settings;
+use super::figure::Figure;
+use super::report::Section;
+use super::samples::{median, percentile};
 use crate::Result;
 use crate::clock::Stopwatch;
 
@@ -54,82 +54,12 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const KIB: f64 = 1024.0;
 const MIB: f64 = 1024.0 * KIB;
 
-/// What was measured.
-#[derive(Debug, Serialize)]
-pub(crate) struct ScaleFigures {
-    figures: Vec<Figure>,
-}
-
-/// One value, and what it may be.
-#[derive(Debug, Serialize)]
-pub(crate) struct Figure {
-    what: String,
-    value: f64,
-    unit: &'static str,
-    /// `None` for what is only told.
-    limit: Option<Limit>,
-}
-
-#[derive(Debug, Clone, Copy, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Limit {
-    AtMost(f64),
-    AtLeast(f64),
-}
-
-impl ScaleFigures {
-    /// Measures all of it, some minutes long, on all CPUs, but for the gets: these are on one.
-    pub(crate) fn measure() -> Result<Self> {
-        let mut figures = Vec::new();
-        figures.extend(one_client()?);
-        figures.extend(some_clients()?);
-        figures.extend(many_clients()?);
-        Ok(Self { figures })
-    }
-
-    pub(crate) fn write(&self, path: &Path) -> Result {
-        Ok(fs::write(path, serde_json::to_vec_pretty(self)?)?)
-    }
-
-    /// An error if one of them is not within its limit.
-    pub(crate) fn check(&self) -> Result {
-        match self.figures.iter().find(|figure| !figure.is_within_limit()) {
-            Some(figure) => Err(format!("not within its limit: {figure}").into()),
-            None => Ok(()),
-        }
-    }
-}
-
-impl Figure {
-    fn new(what: impl Into<String>, value: f64, unit: &'static str, limit: impl Into<Option<Limit>>) -> Self {
-        Self { what: what.into(), value, unit, limit: limit.into() }
-    }
-
-    fn is_within_limit(&self) -> bool {
-        match self.limit {
-            None => true,
-            Some(Limit::AtMost(limit)) => self.value <= limit,
-            Some(Limit::AtLeast(limit)) => self.value >= limit,
-        }
-    }
-}
-
-impl fmt::Display for Figure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { what, value, unit, .. } = self;
-        write!(f, "{what:58} {value:10.2} {unit:10}")?;
-        match self.limit {
-            None => Ok(()),
-            Some(Limit::AtMost(limit)) => write!(f, " at most {limit}"),
-            Some(Limit::AtLeast(limit)) => write!(f, " at least {limit}"),
-        }
-    }
-}
-
-impl fmt::Display for ScaleFigures {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.figures.iter().try_for_each(|figure| writeln!(f, "{}", figure.to_string().trim_end()))
-    }
+/// All of it, some minutes long, on all CPUs, but for the gets: these are on one.
+pub(super) fn measure(settings: &Settings) -> Result<Section> {
+    settings.cpus.use_all()?;
+    let figures = one_client()?.into_iter().chain(some_clients()?).chain(many_clients()?);
+    let section = Section::new(format!("one client, {SOME} and {MANY}"));
+    Ok(figures.fold(section, Section::figure))
 }
 
 fn one_client() -> Result<[Figure; 2]> {
@@ -140,13 +70,9 @@ fn one_client() -> Result<[Figure; 2]> {
     let Memory { resident, anonymous } = running.process().memory()?;
     running.end()?;
     Ok([
-        Figure::new(
-            "one client after its TLS token request, resident",
-            resident as f64 / MIB,
-            "MiB",
-            Limit::AtMost(8.0),
-        ),
-        Figure::new("of which anonymous", anonymous as f64 / MIB, "MiB", Limit::AtMost(2.0)),
+        Figure::new("one client after its TLS token request, resident", resident as f64 / MIB, "MiB")
+            .at_most(8.0),
+        Figure::new("of which anonymous", anonymous as f64 / MIB, "MiB").at_most(2.0),
     ])
 }
 
@@ -170,10 +96,10 @@ fn some_clients() -> Result<Vec<Figure>> {
     let wake_ups = wake_ups(running.process())?;
     let (ours, plain) = (median(ours), median(plain));
     Ok(vec![
-        Figure::new(format!("{SOME} cold clients"), ours, "tokens/s", None),
-        Figure::new("a plain load generator", plain, "tokens/s", None),
-        Figure::new("part of the plain rate", ours / plain, "", Limit::AtLeast(0.8)),
-        Figure::new(format!("idle with {SOME} warm clients"), wake_ups, "wakes/10s", Limit::AtMost(1.0)),
+        Figure::new(format!("{SOME} cold clients"), ours, "tokens/s"),
+        Figure::new("a plain load generator", plain, "tokens/s"),
+        Figure::new("part of the plain rate", ours / plain, "").at_least(0.8),
+        Figure::new(format!("idle with {SOME} warm clients"), wake_ups, "wakes/10s").at_most(1.0),
     ])
 }
 
@@ -203,19 +129,18 @@ fn many_clients() -> Result<Vec<Figure>> {
     let start = stopwatch.elapsed();
     again.all_warm()?;
     Ok(vec![
-        Figure::new("an empty daemon, resident", memory_of_none as f64 / MIB, "MiB", None),
-        Figure::new(format!("{MANY} warm clients, each beyond that"), each / KIB, "KiB", Limit::AtMost(4.0)),
+        Figure::new("an empty daemon, resident", memory_of_none as f64 / MIB, "MiB"),
+        Figure::new(format!("{MANY} warm clients, each beyond that"), each / KIB, "KiB").at_most(4.0),
         Figure::new(
             "the same after a reload",
             (resident_after - memory_of_none) as f64 / MANY as f64 / KIB,
             "KiB",
-            None,
         ),
-        Figure::new(format!("warm get of {FEW} clients at random"), p50_of_few, "us", None),
-        Figure::new(format!("warm get of {MANY} clients at random"), p50_of_many, "us", None),
-        Figure::new("grows to", p50_of_many / p50_of_few, "", Limit::AtMost(1.1)),
-        Figure::new(format!("start with {MANY} clients"), start.as_secs_f64(), "s", Limit::AtMost(10.0)),
-        Figure::new(format!("reload with {MANY} clients"), reload.as_secs_f64(), "s", Limit::AtMost(10.0)),
+        Figure::new(format!("warm get of {FEW} clients at random"), p50_of_few, "us"),
+        Figure::new(format!("warm get of {MANY} clients at random"), p50_of_many, "us"),
+        Figure::new("grows to", p50_of_many / p50_of_few, "").at_most(1.1),
+        Figure::new(format!("start with {MANY} clients"), start.as_secs_f64(), "s").at_most(10.0),
+        Figure::new(format!("reload with {MANY} clients"), reload.as_secs_f64(), "s").at_most(10.0),
     ])
 }
 
@@ -304,11 +229,6 @@ fn reload(broker: &Broker) -> Result<Duration> {
     Ok(stopwatch.elapsed())
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or_default()
-}
-
 /// Numbers that no cache can foresee, the same in every run (splitmix64).
 struct Random(u64);
 
@@ -325,17 +245,6 @@ impl Random {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_figure_beyond_its_limit_is_an_error() {
-        let scale = |value, limit| ScaleFigures { figures: vec![Figure::new("it", value, "MiB", limit)] };
-        assert!(scale(2.0, Some(Limit::AtMost(2.0))).check().is_ok());
-        assert!(scale(2.1, Some(Limit::AtMost(2.0))).check().is_err());
-        assert!(scale(0.8, Some(Limit::AtLeast(0.8))).check().is_ok());
-        assert!(scale(0.7, Some(Limit::AtLeast(0.8))).check().is_err());
-        assert!(scale(f64::NAN, Some(Limit::AtMost(2.0))).check().is_err());
-        assert!(scale(9.9, None).check().is_ok());
-    }
 
     #[test]
     fn random_numbers_reach_every_client() {

@@ -104,7 +104,7 @@ impl Running<'_> {
 
     /// A broker that is connected to it.
     pub(super) fn broker(&self) -> Result<Broker> {
-        Ok(Broker::builder().socket(self.site.install.socket()).connect()?)
+        Ok(Broker::builder().socket(self.site.install.socket()).cache(false).connect()?)
     }
 
     /// Gets the token of every client, which is there then.
