@@ -10,7 +10,7 @@ use std::io::{self, Write};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-/// Room for the longest token in any format: what grows in place leaves no unwiped copy behind.
+/// Room for the longest token as JSON: what grows in place leaves no unwiped copy behind.
 const ROOM: usize = 80 * 1024;
 
 /// Writes `bytes` and whatever is still on its way. Whole lines pass the standard library's buffer by.

@@ -10,7 +10,7 @@ const VERSION: &str = "0.20.2";
 
 /// `cargo deny`, ready for a subcommand. The first time, it takes minutes.
 pub(crate) fn command(workspace: &Workspace) -> Result<Command> {
-    if process::on_path("cargo-deny") {
+    if process::find("cargo-deny").is_some() {
         return Ok(workspace.cargo(["deny", "--workspace"]));
     }
     let tools = workspace.target().join("tools");

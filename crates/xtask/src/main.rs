@@ -8,6 +8,7 @@ mod clock;
 mod demo;
 mod peers;
 mod process;
+mod shipped;
 mod simulate;
 mod soak;
 mod steps;
@@ -39,8 +40,8 @@ enum Command {
     Demo,
     /// Simulates days in the life of tokens, and checks after every step what must hold
     Simulate(simulate::Simulation),
-    /// Measures a warm get against a raw exchange of the same sizes, and while an issuer hangs
-    Bench,
+    /// Measures what tokens cost, against raw exchanges and other programs, and holds it to limits
+    Bench(bench::Bench),
     /// Callers, subscribers, reloads and restarts for as long as you like: no failed get, and nothing that grows
     Soak(soak::Soak),
     /// Asks the RustSec database about every dependency; needs the network
@@ -53,10 +54,10 @@ enum Command {
     SoakHere(soak::Soak),
     /// `bench`, in the release build of itself
     #[command(hide = true)]
-    BenchRelease,
-    /// The other end of the raw exchange of `bench`
-    #[command(hide = true)]
-    BenchPingPong,
+    BenchRelease(bench::Bench),
+    /// One of the processes of `bench`
+    #[command(hide = true, subcommand)]
+    BenchPart(bench::Part),
 }
 
 fn main() -> ExitCode {
@@ -76,12 +77,12 @@ fn run(command: Command) -> Result {
         Command::Windows => windows::run(&Workspace::find()?),
         Command::Demo => demo::run(&Workspace::find()?),
         Command::Simulate(simulation) => simulation.run(&Workspace::find()?),
-        Command::Bench => bench::run(&Workspace::find()?),
+        Command::Bench(bench) => bench.run(&Workspace::find()?),
         Command::Soak(soak) => soak.run(&Workspace::find()?),
         Command::SoakHere(soak) => soak.run_here(),
         Command::Advisories => advisories::run(&Workspace::find()?),
         Command::DemoGets(gets) => gets.run(),
-        Command::BenchRelease => bench::measure(&Workspace::find()?),
-        Command::BenchPingPong => bench::serve_ping_pong(),
+        Command::BenchRelease(bench) => bench.measure(&Workspace::find()?),
+        Command::BenchPart(part) => part.run(),
     }
 }

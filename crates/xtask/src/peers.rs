@@ -1,19 +1,20 @@
-//! The programs that tests with real peers need: installed where that is possible, otherwise named.
+//! The programs that tests and benchmarks with real peers need: installed where that is possible, otherwise named.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use crate::{Result, process};
 
 /// A program, and Debian's package of it.
-struct Peer {
+pub(crate) struct Peer {
     program: &'static str,
     package: &'static str,
     /// Arguments with which it succeeds if all that is needed of it is there; none if it is enough that it is.
     probe: &'static [&'static str],
 }
 
-const PEERS: [Peer; 10] = [
+/// Those of `test`.
+pub(crate) const OF_TESTS: [Peer; 10] = [
     Peer { program: "gnome-keyring-daemon", package: "gnome-keyring", probe: &[] },
     Peer { program: "dbus-run-session", package: "dbus", probe: &[] },
     Peer { program: "dbus-send", package: "dbus-bin", probe: &[] },
@@ -27,20 +28,27 @@ const PEERS: [Peer; 10] = [
     Peer { program: "python3", package: "python3-venv", probe: &["-c", "import venv, ensurepip"] },
 ];
 
+/// Those of `bench`.
+pub(crate) const OF_BENCH: [Peer; 3] = [
+    Peer { program: "nginx", package: "nginx", probe: &[] },
+    Peer { program: "ssh-agent", package: "openssh-client", probe: &[] },
+    Peer { program: "strace", package: "strace", probe: &[] },
+];
+
 /// Installs what is missing on a Debian where we are root.
 ///
-/// The suites themselves find out whether they can run, and say so; here, nothing fails.
-pub(crate) fn provide() {
-    if missing().is_empty() {
+/// Who needs them finds out whether they are there, and says so; here, nothing fails.
+pub(crate) fn provide(peers: &[Peer]) {
+    if missing(peers).is_empty() {
         return;
     }
     if Path::new("/etc/debian_version").exists()
         && rustix::process::geteuid().is_root()
-        && let Err(error) = install(&packages(&missing()))
+        && let Err(error) = install(&packages(&missing(peers)))
     {
         eprintln!("error: {error}");
     }
-    let missing = missing();
+    let missing = missing(peers);
     if !missing.is_empty() {
         let names: Vec<_> = missing.iter().map(|peer| peer.program).collect();
         eprintln!("missing: {}", names.join(", "));
@@ -48,9 +56,14 @@ pub(crate) fn provide() {
     }
 }
 
+/// Where a program is, or an error that names it.
+pub(crate) fn require(program: &str) -> Result<PathBuf> {
+    Ok(process::find(program).ok_or_else(|| format!("{program} is not installed"))?)
+}
+
 impl Peer {
     fn is_here(&self) -> bool {
-        process::on_path(self.program) && (self.probe.is_empty() || self.succeeds())
+        process::find(self.program).is_some() && (self.probe.is_empty() || self.succeeds())
     }
 
     fn succeeds(&self) -> bool {
@@ -60,8 +73,8 @@ impl Peer {
     }
 }
 
-fn missing() -> Vec<&'static Peer> {
-    PEERS.iter().filter(|peer| !peer.is_here()).collect()
+fn missing(peers: &[Peer]) -> Vec<&Peer> {
+    peers.iter().filter(|peer| !peer.is_here()).collect()
 }
 
 fn packages(peers: &[&Peer]) -> Vec<&'static str> {

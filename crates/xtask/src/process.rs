@@ -1,6 +1,7 @@
 //! Programs that are run to their end.
 
 use std::env;
+use std::path::PathBuf;
 use std::process::Command;
 
 use crate::Result;
@@ -11,10 +12,11 @@ pub(crate) fn run(command: &mut Command) -> Result {
     if status.success() { Ok(()) } else { Err(format!("{} failed: {status}", shown(command)).into()) }
 }
 
-/// Whether a program is to be found.
-pub(crate) fn on_path(program: &str) -> bool {
-    env::var_os("PATH")
-        .is_some_and(|path| env::split_paths(&path).any(|directory| directory.join(program).is_file()))
+/// Where a program is. Those of administrators are not on everybody's path.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let directories = env::split_paths(&path).chain([PathBuf::from("/usr/sbin")]);
+    directories.map(|directory| directory.join(program)).find(|path| path.is_file())
 }
 
 fn shown(command: &Command) -> String {

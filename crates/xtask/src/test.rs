@@ -22,7 +22,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
     steps.take("documentation", || documentation(workspace));
     steps.take("dependencies", || dependencies(workspace, &skipped));
     steps.take("real peers", || {
-        peers::provide();
+        peers::provide(&peers::OF_TESTS);
         Ok(())
     });
     steps.take("simulation", || simulation(workspace, &mut tally));

@@ -5,12 +5,12 @@ use std::io::{self, Write};
 use zeroize::Zeroizing;
 
 use crate::args::Format;
-use crate::output::{self, ROOM, json};
+use crate::output::{self, json};
 
 /// The token as whole lines, in memory that is wiped.
 pub(crate) fn render(format: Format, token: &json::Token<'_>) -> io::Result<Zeroizing<Vec<u8>>> {
     let value = token.access_token;
-    let mut text = Zeroizing::new(Vec::with_capacity(ROOM));
+    let mut text = Zeroizing::new(Vec::with_capacity(room(value)));
     match format {
         Format::Token => writeln!(text, "{value}")?,
         Format::Header => writeln!(text, "Authorization: Bearer {value}")?,
@@ -27,6 +27,14 @@ pub(crate) fn render(format: Format, token: &json::Token<'_>) -> io::Result<Zero
         }
     }
     Ok(text)
+}
+
+/// What a token takes at most, in any format but JSON: what grows in place leaves no unwiped copy behind.
+fn room(value: &str) -> usize {
+    const AROUND: usize = 64;
+    /// As many bytes as the longest escape has.
+    const ESCAPED: usize = 4;
+    value.len() * ESCAPED + AROUND
 }
 
 /// Single quotes keep everything but themselves as it is.
@@ -90,6 +98,15 @@ mod tests {
     #[test]
     fn curl_reads_quotes_and_backslashes_as_they_were() {
         assert_eq!(rendered(Format::Curl, r#"a"b\c"#), "header = \"Authorization: Bearer a\\\"b\\\\c\"\n");
+    }
+
+    #[test]
+    fn the_longest_escapes_fit_the_room() {
+        for value in ["", "'", &"'".repeat(1_000), &"\"".repeat(1_000)] {
+            for format in [Format::Token, Format::Header, Format::Env, Format::Curl] {
+                assert!(rendered(format, value).len() <= room(value), "{format:?}");
+            }
+        }
     }
 
     proptest! {

@@ -94,7 +94,13 @@ pub(crate) fn boot_time() -> Duration {
 }
 
 /// The user ID of a name; `None` if there is no such user.
+///
+/// A program that is linked statically finds the users of this host alone. The C library would load the modules that know
+/// others into it, and those take a whole C library with them, which ends in a crash.
 pub(crate) fn user_id(name: &CStr) -> io::Result<Option<u32>> {
+    if is_linked_statically() {
+        return Ok(user_in(&std::fs::read("/etc/passwd")?, name.to_bytes()));
+    }
     /// No honest entry is longer.
     const LARGEST: usize = 1024 * 1024;
 
@@ -123,6 +129,22 @@ pub(crate) fn user_id(name: &CStr) -> io::Result<Option<u32>> {
             code => return Err(io::Error::from_raw_os_error(code)),
         }
     }
+}
+
+/// Whether this program was started without a dynamic linker.
+fn is_linked_statically() -> bool {
+    // SAFETY: getauxval looks for a number among those that the kernel gave this process at its start; any number may be
+    // asked for.
+    unsafe { libc::getauxval(libc::AT_BASE) == 0 }
+}
+
+/// The user ID of a name in the text of passwd(5).
+fn user_in(passwd: &[u8], name: &[u8]) -> Option<u32> {
+    passwd.split(|byte| *byte == b'\n').find_map(|line| {
+        let mut fields = line.split(|byte| *byte == b':');
+        let uid = fields.next().filter(|field| *field == name).and(fields.nth(1))?;
+        std::str::from_utf8(uid).ok()?.parse().ok()
+    })
 }
 
 /// Takes over a descriptor that this process was started with, and keeps it from its own children.
@@ -203,5 +225,22 @@ mod tests {
     fn users_are_found_by_name() {
         assert_eq!(user_id(c"root").unwrap(), Some(0));
         assert_eq!(user_id(c"no-such-user-here").unwrap(), None);
+    }
+
+    #[test]
+    fn a_test_is_linked_dynamically_like_most_programs() {
+        assert_eq!(is_linked_statically(), cfg!(target_feature = "crt-static"));
+    }
+
+    #[test]
+    fn users_of_this_host_are_found_in_its_file() {
+        let passwd =
+            b"root:x:0:0:root:/root:/bin/sh\n\n# broker:x:1:1\nbroker\nbroker:x:991:990::/:/bin/false";
+        assert_eq!(user_in(passwd, b"root"), Some(0));
+        assert_eq!(user_in(passwd, b"broker"), Some(991));
+        assert_eq!(user_in(passwd, b"x"), None);
+        assert_eq!(user_in(passwd, b""), None);
+        let real = std::fs::read("/etc/passwd").unwrap();
+        assert_eq!(user_in(&real, b"root"), user_id(c"root").unwrap());
     }
 }

@@ -4,21 +4,20 @@
 //! turn and in the other order in the rest: neither is always the younger daemon. Everything is on one CPU, so that
 //! whatever the daemon does for the cold clients is in the way of the gets.
 
-use std::fmt;
 use std::hint::black_box;
-use std::path::Path;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use serde::Serialize;
 use tokenbroker_client::TokenRequest;
 use tokenbroker_client::blocking::Broker;
 use tokenbroker_client::protocol::Command;
 use tokenbroker_testkit::{AuthServer, Client, Daemon, Fault, Install, configuration, wait_for};
 
-use super::report::percentile;
+use super::Settings;
+use super::figure::Figure;
+use super::report::{Entry, Section, Table};
 use crate::Result;
-use crate::clock::Stopwatch;
+use crate::clock::Laps;
 
 /// The most that the p99 of a warm get may grow while an issuer hangs.
 const LIMIT: f64 = 1.5;
@@ -50,25 +49,6 @@ const SECRET: &str = "s3cret";
 const WARM: [(&str, &str); 2] =
     [("theirs", "another issuer's client"), ("ours", "a client of the hung issuer")];
 
-/// What was measured.
-#[derive(Debug, Serialize)]
-pub(crate) struct Isolation {
-    cold_clients: usize,
-    limit: f64,
-    clients: Vec<Measured>,
-}
-
-#[derive(Debug, Serialize)]
-struct Measured {
-    client: &'static str,
-    gets: [usize; 2],
-    undisturbed_p50_us: f64,
-    undisturbed_p99_us: f64,
-    hung_p50_us: f64,
-    hung_p99_us: f64,
-    p99_ratio: f64,
-}
-
 /// Of one client, in nanoseconds.
 #[derive(Default)]
 struct Samples {
@@ -76,85 +56,41 @@ struct Samples {
     hung: Vec<u64>,
 }
 
-impl Isolation {
-    pub(crate) fn measure() -> Result<Self> {
-        let mut samples: [Samples; WARM.len()] = Default::default();
-        for turn in 0..TURNS {
-            let site = Site::start()?;
-            let hung_first = turn % 2 == 1;
-            if !hung_first {
-                site.measure(&mut samples, |samples| &mut samples.undisturbed)?;
-            }
-            let callers = site.hang()?;
-            site.measure(&mut samples, |samples| &mut samples.hung)?;
-            if cold().any(|client| site.ours.counts(&client).accepted > 0) {
-                return Err("the issuer did not hang as it should, and this was no measurement".into());
-            }
-            if hung_first {
-                site.recover()?;
-                site.measure(&mut samples, |samples| &mut samples.undisturbed)?;
-            }
-            drop(site);
-            callers.into_iter().for_each(|caller| drop(caller.join()));
+pub(super) fn measure(settings: &Settings) -> Result<Section> {
+    settings.cpus.use_one()?;
+    let mut samples: [Samples; WARM.len()] = Default::default();
+    for turn in 0..settings.rounds(TURNS) {
+        let site = Site::start()?;
+        let hung_first = turn % 2 == 1;
+        if !hung_first {
+            site.measure(&mut samples, |samples| &mut samples.undisturbed)?;
         }
-        let measured = WARM.iter().zip(samples).map(|((_, words), samples)| Measured::new(words, samples));
-        Ok(Self { cold_clients: COLD, limit: LIMIT, clients: measured.collect() })
-    }
-
-    pub(crate) fn write(&self, path: &Path) -> Result {
-        Ok(std::fs::write(path, serde_json::to_vec_pretty(self)?)?)
-    }
-
-    /// An error if gets were slowed down by more than the limit.
-    pub(crate) fn check(&self) -> Result {
-        match self.clients.iter().find(|measured| measured.p99_ratio > self.limit) {
-            Some(Measured { client, p99_ratio, .. }) => Err(format!(
-                "with an issuer hung, the p99 of a warm get for {client} is {p99_ratio:.2} times the undisturbed one; \
-                 at most {LIMIT} is allowed"
-            )
-            .into()),
-            None => Ok(()),
+        let callers = site.hang()?;
+        site.measure(&mut samples, |samples| &mut samples.hung)?;
+        if cold().any(|client| site.ours.counts(&client).accepted > 0) {
+            return Err("the issuer did not hang as it should, and this was no measurement".into());
         }
+        if hung_first {
+            site.recover()?;
+            site.measure(&mut samples, |samples| &mut samples.undisturbed)?;
+        }
+        drop(site);
+        callers.into_iter().for_each(|caller| drop(caller.join()));
     }
+    let section =
+        Section::new(format!("a warm get while an issuer hangs, {COLD} of its clients cold and waited for"));
+    Ok(WARM
+        .iter()
+        .zip(samples)
+        .fold(section, |section, ((_, client), samples)| add(section, client, samples)))
 }
 
-impl Measured {
-    fn new(client: &'static str, Samples { mut undisturbed, mut hung }: Samples) -> Self {
-        undisturbed.sort_unstable();
-        hung.sort_unstable();
-        let (undisturbed_p99_us, hung_p99_us) = (percentile(&undisturbed, 99), percentile(&hung, 99));
-        Self {
-            client,
-            gets: [undisturbed.len(), hung.len()],
-            undisturbed_p50_us: percentile(&undisturbed, 50),
-            undisturbed_p99_us,
-            hung_p50_us: percentile(&hung, 50),
-            hung_p99_us,
-            p99_ratio: hung_p99_us / undisturbed_p99_us,
-        }
-    }
-}
-
-impl fmt::Display for Isolation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "A warm get while an issuer hangs, {} of its clients cold and waited for:",
-            self.cold_clients
-        )?;
-        writeln!(f)?;
-        writeln!(f, "{:28} {:>19} {:>19} {:>6}", "", "undisturbed p50/p99", "hung p50/p99 us", "ratio")?;
-        for measured in &self.clients {
-            let Measured { client, undisturbed_p50_us, undisturbed_p99_us, .. } = measured;
-            let Measured { hung_p50_us, hung_p99_us, p99_ratio, .. } = measured;
-            writeln!(
-                f,
-                "{client:28} {undisturbed_p50_us:9.1} {undisturbed_p99_us:9.1} {hung_p50_us:9.1} {hung_p99_us:9.1} \
-                 {p99_ratio:6.2}"
-            )?;
-        }
-        write!(f, "(p99 at most {:.1} times the undisturbed one)", self.limit)
-    }
+fn add(section: Section, client: &str, Samples { undisturbed, hung }: Samples) -> Section {
+    let entries = [Entry::new("undisturbed", undisturbed), Entry::new("while the issuer hangs", hung)];
+    let ratio = entries[1].rounds.percentile_ratio(&entries[0].rounds, 99);
+    section
+        .figure(Figure::new(format!("an issuer hangs, {client}, p99"), ratio, "x undisturbed").at_most(LIMIT))
+        .table(Table::new(client, &entries))
 }
 
 /// Two issuers with a warm client each; one of them has cold clients besides.
@@ -234,11 +170,10 @@ impl Site {
         for _ in 0..WARM_UP {
             black_box(self.broker.token(client)?);
         }
-        let whole = Stopwatch::start();
-        while whole.elapsed() < TIME {
-            let stopwatch = Stopwatch::start();
+        let mut laps = Laps::start();
+        while laps.total() < TIME {
             black_box(self.broker.token(client)?);
-            nanoseconds.push(u64::try_from(stopwatch.elapsed().as_nanos())?);
+            nanoseconds.push(laps.lap());
         }
         Ok(())
     }
@@ -246,21 +181,4 @@ impl Site {
 
 fn cold() -> impl Iterator<Item = String> {
     (0..COLD).map(|number| format!("cold-{number}"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_slows_warm_gets_by_more_than_the_limit_is_an_error() {
-        let measured = |slower: u64| {
-            let samples = |factor: u64| (1..=1000).map(|n| n * factor).collect();
-            Measured::new("a client", Samples { undisturbed: samples(10), hung: samples(slower) })
-        };
-        let isolation = |slower| Isolation { cold_clients: 1, limit: LIMIT, clients: vec![measured(slower)] };
-        assert!(isolation(15).check().is_ok());
-        assert!(isolation(16).check().is_err());
-        assert_eq!(measured(20).p99_ratio, 2.0);
-    }
 }

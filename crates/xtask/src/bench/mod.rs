@@ -1,108 +1,130 @@
-//! `cargo xtask bench`: what a warm get costs, as a multiple of a raw exchange of the same sizes; how soon a daemon that
-//! starts with kept tokens serves one; and how much of a hung issuer a warm get notices.
+//! `cargo xtask bench`: what a token costs, as a multiple of the least that it can cost on the same machine, and what else
+//! the project promises in figures.
 //!
-//! Everything runs on one CPU and takes turns in one run, so that the ratios hold on any machine. Another
-//! comparison is another [`Contender`] in [`contenders`].
+//! What is compared takes turns in one run, so that the ratios hold on any machine. A group of figures is one small
+//! module with a `measure`, and one line in [`GROUPS`]; what is raced against is a [`race::Contender`].
 
-mod contender;
+mod asynchronous;
+mod baseline;
+mod blocking;
+mod cpus;
+mod figure;
+mod http;
+mod in_process;
 mod isolation;
-mod ping_pong;
+mod no_system_call;
+mod part;
+mod program;
+mod push;
+mod race;
 mod report;
-mod warm_get;
+mod samples;
+mod scale;
+mod site;
+mod throughput;
 mod warm_start;
 
-use std::hint::black_box;
 use std::process::Command;
 
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use clap::Args;
+use clap::builder::PossibleValuesParser;
 
-use self::contender::Contender;
-use self::isolation::Isolation;
-use self::ping_pong::PingPong;
-use self::report::Report;
-use self::warm_get::WarmGet;
-use self::warm_start::WarmStart;
-use crate::clock::Stopwatch;
+use self::cpus::Cpus;
+use self::race::Pace;
+use self::report::{Report, Section};
 use crate::workspace::Workspace;
-use crate::{Result, process};
+use crate::{Result, peers, process, shipped};
 
-pub(crate) use self::ping_pong::serve as serve_ping_pong;
-
-const ROUNDS: usize = 100;
-
-/// Short rounds: whatever else the machine does meets every contender alike.
-const EXCHANGES_PER_ROUND: usize = 200;
-
-const WARM_UP: usize = 2_000;
+pub(crate) use self::part::Part;
 
 /// The size of the access token in bytes, a common one for a JWT with a few claims.
 const TOKEN: usize = 1_200;
 
-/// The most that a warm get may cost, in raw exchanges (p50).
-const LIMIT: f64 = 1.6;
-
-/// Measures in a release build, of the daemon and of the measuring program.
-pub(crate) fn run(workspace: &Workspace) -> Result {
-    let build = ["build", "--release", "--package=tokenbrokerd", "--package=tokenbroker", "--package=xtask"];
-    process::run(&mut workspace.cargo(build))?;
-    let release = workspace.target().join("release");
-    let mut measurement = Command::new(release.join("xtask"));
-    process::run(measurement.arg("bench-release").env("TOKENBROKER_BIN_DIR", &release))
+/// Figures that are measured together.
+struct Group {
+    name: &'static str,
+    measure: fn(&Settings) -> Result<Section>,
 }
 
-/// Measures, prints tables, writes bench.json and isolation.json to the target directory, and fails if something is over
-/// its limit.
-pub(crate) fn measure(workspace: &Workspace) -> Result {
-    let cpu = pin_to_one_cpu()?;
-    let mut contenders = contenders()?;
-    let mut samples = vec![Vec::with_capacity(ROUNDS * EXCHANGES_PER_ROUND); contenders.len()];
-    for contender in &mut contenders {
-        exchanges(contender.as_mut(), WARM_UP, &mut Vec::new())?;
+const GROUPS: [Group; 10] = [
+    Group { name: "blocking", measure: blocking::measure },
+    Group { name: "async", measure: asynchronous::measure },
+    Group { name: "throughput", measure: throughput::measure },
+    Group { name: "in-process", measure: in_process::measure },
+    Group { name: "http", measure: http::measure },
+    Group { name: "program", measure: program::measure },
+    Group { name: "push", measure: push::measure },
+    Group { name: "scale", measure: scale::measure },
+    Group { name: "isolation", measure: isolation::measure },
+    Group { name: "warm-start", measure: warm_start::measure },
+];
+
+/// What to measure.
+#[derive(Args)]
+pub(crate) struct Bench {
+    /// Only these groups of figures
+    #[arg(value_name = "GROUP", value_parser = PossibleValuesParser::new(GROUPS.iter().map(|group| group.name)))]
+    groups: Vec<String>,
+    /// Fewer rounds: for a first look, not for a verdict
+    #[arg(long)]
+    quick: bool,
+}
+
+/// How to measure.
+struct Settings {
+    cpus: Cpus,
+    quick: bool,
+}
+
+impl Settings {
+    /// So many rounds, or a few if it is to be quick.
+    fn pace(&self, rounds: usize, per_round: usize) -> Pace {
+        let rounds = self.rounds(rounds);
+        Pace { rounds, per_round, warm_up: 10 * per_round }
     }
-    for _ in 0..ROUNDS {
-        for (contender, samples) in contenders.iter_mut().zip(&mut samples) {
-            exchanges(contender.as_mut(), EXCHANGES_PER_ROUND, samples)?;
+
+    fn rounds(&self, rounds: usize) -> usize {
+        if self.quick { (rounds / 10).max(2) } else { rounds }
+    }
+}
+
+impl Bench {
+    /// Measures the programs as they are shipped, by this one, built as applications are.
+    pub(crate) fn run(&self, workspace: &Workspace) -> Result {
+        let programs = shipped::build(workspace)?;
+        process::run(&mut workspace.cargo(["build", "--profile=caller", "--package=xtask"]))?;
+        peers::provide(&peers::OF_BENCH);
+        let mut measurement = Command::new(workspace.target().join("caller").join("xtask"));
+        measurement.arg("bench-release").args(&self.groups).args(self.quick.then_some("--quick"));
+        process::run(measurement.env("TOKENBROKER_BIN_DIR", programs))
+    }
+
+    /// Measures, prints tables, writes bench.json to the target directory, and fails if something is beyond its limit.
+    pub(crate) fn measure(&self, workspace: &Workspace) -> Result {
+        let settings = Settings { cpus: Cpus::allowed()?, quick: self.quick };
+        let mut report = Report::new(settings.cpus.count(), TOKEN, self.quick);
+        let mut failed = Vec::new();
+        for Group { name, measure } in GROUPS.iter().filter(|group| self.includes(group.name)) {
+            eprintln!("measuring {name} ...");
+            // Each group says for itself which CPUs it takes.
+            settings.cpus.use_all()?;
+            match measure(&settings) {
+                Ok(section) => {
+                    println!("\n{section}");
+                    report.add(section);
+                }
+                Err(error) => failed.push(format!("{name} could not be measured: {error}")),
+            }
         }
+        println!("\n{report}");
+        let path = workspace.target().join("bench.json");
+        report.write(&path)?;
+        println!("written to {}", path.display());
+        failed.extend(report.check().err().map(|error| error.to_string()));
+        if failed.is_empty() { Ok(()) } else { Err(failed.join("\n").into()) }
     }
 
-    let named = contenders.iter().map(|contender| contender.name()).zip(samples);
-    let report = Report::new(cpu, TOKEN, named, WarmStart::measure()?);
-    println!("{report}");
-    let path = workspace.target().join("bench.json");
-    report.write(&path)?;
-    println!("written to {}", path.display());
-    drop(contenders);
-
-    let isolation = Isolation::measure()?;
-    println!("\n{isolation}");
-    let path = workspace.target().join("isolation.json");
-    isolation.write(&path)?;
-    println!("written to {}", path.display());
-    report.check(warm_get::NAME, LIMIT)?;
-    isolation.check()
-}
-
-/// The first is what the others are compared with.
-fn contenders() -> Result<Vec<Box<dyn Contender>>> {
-    Ok(vec![Box::new(PingPong::start()?), Box::new(WarmGet::start()?)])
-}
-
-fn exchanges(contender: &mut dyn Contender, count: usize, nanoseconds: &mut Vec<u64>) -> Result {
-    for _ in 0..count {
-        let stopwatch = Stopwatch::start();
-        black_box(contender.exchange()?);
-        nanoseconds.push(u64::try_from(stopwatch.elapsed().as_nanos())?);
+    fn includes(&self, name: &str) -> bool {
+        self.groups.is_empty() || self.groups.iter().any(|group| group == name)
     }
-    Ok(())
-}
-
-/// Binds this thread, and with it every thread and process it starts from now on, to the last CPU it may use.
-fn pin_to_one_cpu() -> Result<usize> {
-    let allowed = sched_getaffinity(None)?;
-    let last = (0..CpuSet::MAX_CPU).rev().find(|cpu| allowed.is_set(*cpu));
-    let cpu = last.ok_or("there is no CPU to run on")?;
-    let mut one = CpuSet::new();
-    one.set(cpu);
-    sched_setaffinity(None, &one)?;
-    Ok(cpu)
 }
