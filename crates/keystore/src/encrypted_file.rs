@@ -14,9 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use keyring_core::api::{CredentialApi, CredentialStoreApi};
 use keyring_core::{Credential, Entry, Error as StoreError};
-use tokenbroker_secret::Secret;
+use tokenbroker_secret::{Secret, heap};
 
-use self::format::{Entries, Header, Indexed, Malformed};
+use self::format::{Entries, Header, Indexed, Malformed, Name};
 use self::key::{Key, KeyPlaces, Place};
 use crate::private_file::{self, Readers, Stamp};
 use crate::{Error, Needed, vault};
@@ -96,6 +96,8 @@ impl EncryptedFile {
         let (entries, _) = self.decrypt(&file)?;
         let entries = Arc::new(entries);
         *cache = Some((stamp, Arc::clone(&entries)));
+        drop(file);
+        heap::give_back();
         Ok(entries)
     }
 
@@ -127,6 +129,8 @@ impl EncryptedFile {
             .map_err(|_| into_store(Error::unavailable("the credentials could not be encrypted")))?;
         *cache = None;
         private_file::replace(&self.0.path, &file).map_err(into_store)?;
+        drop((entries, file));
+        heap::give_back();
         Ok(outcome)
     }
 
@@ -137,7 +141,8 @@ impl EncryptedFile {
         added: Vec<(String, Secret)>,
         removed: &[String],
     ) -> Result<(), Error> {
-        let name = |user: &str| (service.to_owned(), user.to_owned());
+        let service: Arc<str> = service.into();
+        let name = |user: &str| (Arc::clone(&service), user.into());
         let exchanged = self.change(|entries| {
             removed.iter().for_each(|user| drop(entries.remove(&name(user))));
             entries.extend(added.into_iter().map(|(user, value)| (name(&user), value)));
@@ -193,8 +198,8 @@ impl EncryptedFile {
 }
 
 /// The names of a client's items: a client's name has no slash, and nothing is between a slash and the next character.
-fn names_of(service: &str, client: &str) -> Range<(String, String)> {
-    (service.to_owned(), format!("{client}/"))..(service.to_owned(), format!("{client}0"))
+fn names_of(service: &str, client: &str) -> Range<Name> {
+    (service.into(), format!("{client}/").into())..(service.into(), format!("{client}0").into())
 }
 
 fn needed(header: &Header<'_>) -> Vec<Needed> {
@@ -245,7 +250,7 @@ impl CredentialStoreApi for EncryptedFile {
                 "entries of the encrypted file have no modifiers".to_owned(),
             ));
         }
-        Ok(self.entry((service.to_owned(), user.to_owned())))
+        Ok(self.entry((service.into(), user.into())))
     }
 
     /// By `service` and `username`, the attributes of a Secret Service, or by `service` and [`CLIENT`].
@@ -255,8 +260,7 @@ impl CredentialStoreApi for EncryptedFile {
         }
         let matches =
             |attribute: &str, value: &str| spec.get(attribute).is_none_or(|wanted| *wanted == value);
-        let is_wanted =
-            |(service, user): &&(String, String)| matches("service", service) && matches("username", user);
+        let is_wanted = |(service, user): &&Name| matches("service", service) && matches("username", user);
         let entries = self.entries().map_err(into_store)?;
         let found: Vec<_> = match (spec.get("service"), spec.get(CLIENT)) {
             (Some(service), Some(client)) => {
@@ -280,7 +284,7 @@ impl CredentialStoreApi for EncryptedFile {
 }
 
 impl EncryptedFile {
-    fn entry(&self, name: (String, String)) -> Entry {
+    fn entry(&self, name: Name) -> Entry {
         Entry::new_with_credential(Arc::new(FileCredential { store: self.clone(), name }))
     }
 }
@@ -295,7 +299,7 @@ impl fmt::Debug for EncryptedFile {
 #[derive(Debug)]
 struct FileCredential {
     store: EncryptedFile,
-    name: (String, String),
+    name: Name,
 }
 
 impl CredentialApi for FileCredential {
@@ -321,7 +325,8 @@ impl CredentialApi for FileCredential {
     }
 
     fn get_specifiers(&self) -> Option<(String, String)> {
-        Some(self.name.clone())
+        let (service, user) = &self.name;
+        Some((service.to_string(), user.to_string()))
     }
 
     fn as_any(&self) -> &dyn Any {

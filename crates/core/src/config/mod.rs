@@ -101,6 +101,17 @@ impl Config {
         ];
         changes.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
     }
+
+    /// The same, with what did not change since `before` taken from there: it is held by many, and need not be in
+    /// memory twice.
+    pub fn sharing(self, before: &Self) -> Self {
+        let clients =
+            self.clients.into_iter().map(|(name, client)| match before.clients.get_key_value(&name) {
+                Some((name, old)) if *old == client => (name.clone(), Arc::clone(old)),
+                _ => (name, client),
+            });
+        Self { clients: clients.collect(), ..self }
+    }
 }
 
 /// `[daemon]`: where the daemon lives and who administers it.

@@ -88,7 +88,7 @@ pub enum Event {
     /// A new configuration that was validated.
     Configured {
         /// The configuration.
-        config: Box<Config>,
+        config: Arc<Config>,
         /// Who may have each client's tokens.
         access: BTreeMap<ClientName, Arc<Access>>,
     },

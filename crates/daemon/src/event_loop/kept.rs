@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use tokenbroker_core::engine::{Event, KeptToken, TokenToKeep};
 use tokenbroker_keystore::SealingKey;
+use tokenbroker_secret::heap;
 use tokio::task::JoinError;
 
 use super::{EventLoop, Outcome};
@@ -191,6 +192,7 @@ async fn load(shared: &Shared, file: TokenFile) -> Loaded {
     };
     let read = tokio::task::spawn_blocking(move || {
         let tokens = file.read(key.as_ref(), &clock::reading());
+        heap::give_back();
         (key, tokens)
     });
     match (read.await, trouble) {
@@ -222,7 +224,10 @@ async fn write(
     };
     let kept = key.clone();
     let written = tokio::task::spawn_blocking(move || {
-        file.write(&key, tokens.iter().map(KeptToken::from), &clock::reading())
+        let written = file.write(&key, tokens.iter().map(KeptToken::from), &clock::reading());
+        drop(tokens);
+        heap::give_back();
+        written
     });
     let written = written.await;
     let left_out = written.map_err(NotKept::Panicked).and_then(|written| written.map_err(Into::into));

@@ -355,7 +355,7 @@ fn boots_that_can_not_be_told_apart_are_not_the_same() {
 
 #[test]
 fn what_does_not_fit_is_left_out_the_last_tokens_first() {
-    let tokens = vec![token("one"), token("two"), token("three"), narrowed("one"), narrowed("two")];
+    let tokens = [token("one"), token("two"), token("three"), narrowed("one"), narrowed("two")];
     let given = tokens.len();
     let clients_of = |limit: usize| {
         let (encoded, left_out) = Contents::encode(tokens.iter().cloned(), &at(100), limit).unwrap();

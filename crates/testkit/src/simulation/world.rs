@@ -11,6 +11,7 @@ mod effects;
 mod incidents;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokenbroker_core::config::Config;
@@ -371,7 +372,7 @@ impl World {
 
     fn reload(&mut self) {
         self.config = self.site.config();
-        let config = Box::new(self.config.clone());
+        let config = Arc::new(self.config.clone());
         self.tell(Event::Configured { config, access: BTreeMap::new() });
         if let Some(engine) = &self.engine {
             self.oracle.configured(self.clock.at(), &self.site, &self.config, engine.slots());

@@ -60,7 +60,9 @@ impl Site {
             let padded = json!(format!("{token:t<TOKEN$}"));
             reply.insert("access_token".into(), padded);
         }));
-        let install = Install::new();
+        let mut install = Install::new();
+        // As the service unit has it.
+        install.env("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1");
         let mut config = format!(
             "[issuers.local]\nissuer = {:?}\n{trust}\nmax_in_flight = 64\nmax_per_second = 0\n",
             server.issuer()

@@ -5,6 +5,7 @@ mod server;
 mod store;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Config;
@@ -140,7 +141,7 @@ impl World {
     }
 
     pub(super) fn reload(&mut self, config: &Config) {
-        self.happens(Event::Configured { config: Box::new(config.clone()), access: BTreeMap::new() });
+        self.happens(Event::Configured { config: Arc::new(config.clone()), access: BTreeMap::new() });
     }
 
     /// A credential is stored through the broker.
