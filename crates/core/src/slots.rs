@@ -215,8 +215,10 @@ pub struct Slots {
 
 #[derive(Debug, Default)]
 struct Index {
-    by_name: Arc<HashMap<ClientName, Arc<Slot>>>,
+    by_name: HashMap<ClientName, Arc<Slot>>,
     by_number: HashMap<u64, Arc<Slot>>,
+    /// By name, in order.
+    in_order: Vec<Arc<Slot>>,
 }
 
 /// The clients' numbers are the upper halves of their token keys' handles.
@@ -244,15 +246,26 @@ impl Slots {
         Some((slot.client.clone(), slot))
     }
 
-    /// The names and slots of all clients as they are now.
-    pub fn all(&self) -> Arc<HashMap<ClientName, Arc<Slot>>> {
-        Arc::clone(&self.index.load().by_name)
+    /// The names of clients whose slots are wanted: the first so many after a name, in order.
+    pub fn names_after(
+        &self,
+        after: Option<&str>,
+        most: usize,
+        is_wanted: impl Fn(&Slot) -> bool,
+    ) -> Vec<ClientName> {
+        let index = self.index.load();
+        let is_before = |slot: &Arc<Slot>| after.is_some_and(|after| slot.client.as_str() <= after);
+        let from = index.in_order.partition_point(is_before);
+        let wanted = index.in_order[from..].iter().filter(|slot| is_wanted(slot));
+        wanted.take(most).map(|slot| slot.client.clone()).collect()
     }
 
     pub(crate) fn replace(&self, slots: HashMap<ClientName, Arc<Slot>>) {
         let number = |slot: &Slot| slot.handle() >> CLIENT_SHIFT;
         let by_number = slots.values().map(|slot| (number(slot), Arc::clone(slot))).collect();
-        self.index.store(Arc::new(Index { by_name: Arc::new(slots), by_number }));
+        let mut in_order: Vec<_> = slots.values().map(Arc::clone).collect();
+        in_order.sort_unstable_by(|a, b| a.client.cmp(&b.client));
+        self.index.store(Arc::new(Index { by_name: slots, by_number, in_order }));
     }
 }
 
@@ -303,6 +316,25 @@ mod tests {
         assert!(!slot.access().permits(&root));
         slot.permit(Access::own_and_root(0));
         assert!(slot.access().permits(&root));
+    }
+
+    #[test]
+    fn names_come_in_order_a_page_after_the_other() {
+        let slots = Slots::default();
+        let named = |name: &str| {
+            let name = ClientName::new(name).unwrap();
+            let slot = Slot::new(name.clone(), Arc::new(Cell::new(first_handle(name.as_str().len() as u64))));
+            (name, Arc::new(slot))
+        };
+        slots.replace(["ccc", "a", "dddd", "bb", "eeeee"].map(named).into());
+        let page = |after, most| {
+            let names = slots.names_after(after, most, |slot| slot.handle() != first_handle(3));
+            names.iter().map(ClientName::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(page(None, 2), ["a", "bb"]);
+        assert_eq!(page(Some("bb"), 2), ["dddd", "eeeee"]);
+        assert_eq!(page(Some("bbb"), 9), ["dddd", "eeeee"], "no client has to be called so");
+        assert!(page(Some("eeeee"), 9).is_empty());
     }
 
     #[test]

@@ -71,7 +71,8 @@ impl Session {
             Command::Ping => Answer::Now(Response::Done.into()),
             Command::GetToken(get) => self.get_token(get),
             Command::Rejected(rejected) => self.rejected(rejected),
-            Command::Status { client, after } => self.status(client.as_deref(), after.as_deref()),
+            Command::Status { client: Some(client), after } => self.status_of(&client, after.as_deref()),
+            Command::Status { client: None, after } => self.status(after),
             Command::Subscribe(_) | Command::Cancel { .. } => Answer::Now(only_on_a_connection().into()),
             _ => self.administer(command),
         }
@@ -183,44 +184,50 @@ impl Session {
         .ok_or_else(not_kept_any_more)
     }
 
-    fn status(&self, client: Option<&str>, after: Option<&str>) -> Answer {
-        // A page of them would not fit a frame.
-        let explain = client.is_some();
+    /// One client's state, explained.
+    fn status_of(&self, client: &str, after: Option<&str>) -> Answer {
         let sees_all = self.is_administrator();
-        let caller = self.caller();
-        let slots = self.shared.slots.all();
-        let mut names: Vec<ClientName> = slots
-            .iter()
-            .filter(|(name, slot)| {
-                client.is_none_or(|client| name.as_str() == client)
-                    && after.is_none_or(|after| name.as_str() > after)
-                    && (sees_all || slot.access().permits(&caller))
-            })
-            .map(|(name, _)| name.clone())
-            .collect();
-        if let (Some(client), true) = (client, names.is_empty() && after.is_none()) {
+        let slot = self.shared.slots.find(client);
+        let is_seen = slot.is_some_and(|slot| sees_all || slot.access().permits(&self.caller()));
+        let Some(name) = ClientName::new(client).filter(|_| is_seen) else {
             let failure = if sees_all { self.unknown_client(client) } else { denied(client) };
             return Answer::Now(failure.into());
-        }
-        names.sort();
+        };
+        let session = self.clone();
+        let names = if after.is_some_and(|after| after >= client) { Vec::new() } else { vec![name] };
+        Answer::Later(Box::pin(async move { session.page(names, true).await }))
+    }
+
+    /// A page of all the states that the caller is told of. They are not explained: that would not fit a frame.
+    fn status(&self, after: Option<String>) -> Answer {
+        let session = self.clone();
+        Answer::Later(Box::pin(async move {
+            let looking = session.clone();
+            // Of very many clients few may be the caller's, and other callers are served on this thread.
+            let names = tokio::task::spawn_blocking(move || looking.seen_after(after.as_deref(), PAGE + 1));
+            match names.await {
+                Ok(names) => session.page(names, false).await,
+                Err(_) => Failure::new(FailureCode::Internal, "the request panicked").into(),
+            }
+        }))
+    }
+
+    async fn page(&self, mut names: Vec<ClientName>, explain: bool) -> Outcome {
         let more = names.len() > PAGE;
         names.truncate(PAGE);
-        let shared = Arc::clone(&self.shared);
-        Answer::Later(Box::pin(async move {
-            let (reply, reports) = oneshot::channel();
-            if shared.event_loop.send(Ask::Status { clients: names, explain, reply }).is_err() {
-                return shutting_down().into();
-            }
-            let Ok(reports) = reports.await else { return shutting_down().into() };
-            let about_store =
-                shared.key_store.call(key_store::QUICK, |store| Ok((store.kind(), store.notes()))).await;
-            let (store, notes) = about_store.unwrap_or_else(|error| (None, vec![error.to_string()]));
-            // They name places and other clients.
-            let notes = if sees_all { notes } else { Vec::new() };
-            let clients =
-                reports.into_iter().map(|report| convert::status(report, store, sees_all)).collect();
-            Response::Status(StatusPage { clients, more, notes }).into()
-        }))
+        let (reply, reports) = oneshot::channel();
+        if self.shared.event_loop.send(Ask::Status { clients: names, explain, reply }).is_err() {
+            return shutting_down().into();
+        }
+        let Ok(reports) = reports.await else { return shutting_down().into() };
+        let key_store = &self.shared.key_store;
+        let about_store = key_store.call(key_store::QUICK, |store| Ok((store.kind(), store.notes()))).await;
+        let (store, notes) = about_store.unwrap_or_else(|error| (None, vec![error.to_string()]));
+        let sees_all = self.is_administrator();
+        // They name places and other clients.
+        let notes = if sees_all { notes } else { Vec::new() };
+        let clients = reports.into_iter().map(|report| convert::status(report, store, sees_all)).collect();
+        Response::Status(StatusPage { clients, more, notes }).into()
     }
 
     /// What only administrators may ask.

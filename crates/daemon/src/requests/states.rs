@@ -32,13 +32,14 @@ impl Session {
         Ok(states)
     }
 
+    /// The names of the first so many clients after a name that the caller is told of, in order.
+    pub(super) fn seen_after(&self, after: Option<&str>, most: usize) -> Vec<ClientName> {
+        let (sees_all, caller) = (self.is_administrator(), self.caller());
+        self.shared.slots.names_after(after, most, |slot| sees_all || slot.access().permits(&caller))
+    }
+
     /// The names of the clients that the caller is told of.
     fn seen(&self) -> Vec<ClientName> {
-        let (sees_all, caller) = (self.is_administrator(), self.caller());
-        let slots = self.shared.slots.all();
-        let seen = slots.iter().filter(|(_, slot)| sees_all || slot.access().permits(&caller));
-        let mut names: Vec<_> = seen.map(|(name, _)| name.clone()).collect();
-        names.sort();
-        names
+        self.seen_after(None, usize::MAX)
     }
 }
