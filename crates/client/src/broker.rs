@@ -23,8 +23,11 @@ const CONNECT: Duration = Duration::from_secs(5);
 
 /// Gets tokens from the daemon. Clones share their connections, and a slow call of one is not in the others' way.
 ///
-/// A call may be dropped at any time: its connection is dropped with it, and nothing else is touched. Calls panic
-/// outside a tokio runtime that has I/O and time enabled.
+/// A call may be dropped at any time: its connection is dropped with it, and nothing else is touched. A broker may be
+/// used from several runtimes, and outlives them.
+///
+/// What can't be answered [from memory](crate#what-is-kept-in-memory) takes a tokio runtime that has I/O and time enabled,
+/// and panics outside of one.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {

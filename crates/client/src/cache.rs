@@ -19,7 +19,7 @@ use tokenbroker_protocol::{FailureCode, Response};
 use crate::builder::Destination;
 use crate::clock::{Skew, boot_time};
 use crate::key::{Complaint, Key};
-use crate::question::Get;
+use crate::question::{Get, Patience};
 use crate::session::Answer;
 use crate::token::Origin;
 use crate::{Error, ProtocolError, Token};
@@ -57,8 +57,7 @@ impl Cache {
     /// What to do where there is none that could be given without a word: most often, what to ask the daemon.
     #[cold]
     pub(crate) fn look_up<'a>(&'a self, get: Get<'a>) -> Found<'a> {
-        let mut lookup =
-            Lookup { cache: self, get, hash: table::hash(&get), complaint: None, fallback: None };
+        let mut lookup = Lookup { cache: self, get, hash: table::hash(&get), complaint: None };
         let table = self.entries.table.load();
         let Some(entry) = table.find(lookup.hash, &get) else { return Found::Nothing(lookup) };
         lookup.complaint = entry.key.complaint();
@@ -72,9 +71,9 @@ impl Cache {
                 return Found::Token(token);
             }
         }
-        if let Some((token, is_orphan)) = entry.fallback(boot_time()) {
-            lookup.fallback = Some(token);
-            lookup.get = if is_orphan { get.in_a_hurry() } else { get };
+        if let Some((_, is_orphan)) = entry.fallback(boot_time()) {
+            let patience = if is_orphan { Patience::Little } else { Patience::ForAnswers };
+            lookup.get = get.with_patience(patience);
         }
         Found::Nothing(lookup)
     }
@@ -88,9 +87,7 @@ impl Cache {
         match current {
             // Others have reported it, or it has been renewed meanwhile.
             Some(newer) if newer.succeeds(refused) && !newer.is_meant_by(&complaint) => Found::Token(newer),
-            _ => {
-                Found::Nothing(Lookup { cache: self, get, hash, complaint: Some(complaint), fallback: None })
-            }
+            _ => Found::Nothing(Lookup { cache: self, get, hash, complaint: Some(complaint) }),
         }
     }
 
@@ -115,7 +112,6 @@ pub(crate) struct Lookup<'a> {
     get: Get<'a>,
     hash: u64,
     complaint: Option<Complaint>,
-    fallback: Option<Token>,
 }
 
 impl<'a> Lookup<'a> {
@@ -168,8 +164,7 @@ impl<'a> Lookup<'a> {
     fn failed(&self, error: Error) -> Result<Token, Error> {
         if error.is_of_reach() {
             let now = boot_time();
-            let fallback = self.fallback.as_ref().filter(|token| token.is_fresh(now, Duration::ZERO));
-            return fallback.map(|token| token.for_min_ttl(now, self.get.min_ttl)).ok_or(error);
+            return self.fallback(now).map(|token| token.for_min_ttl(now, self.get.min_ttl)).ok_or(error);
         }
         let table = self.cache.entries.table.load();
         if let Some(entry) = table.find(self.hash, &self.get) {
@@ -181,6 +176,13 @@ impl<'a> Lookup<'a> {
             }
         }
         Err(error)
+    }
+
+    /// What may be served now that no daemon can be asked: what was taken back since the get began is not it.
+    fn fallback(&self, now: Duration) -> Option<Token> {
+        let table = self.cache.entries.table.load();
+        let entry = table.find(self.hash, &self.get).filter(|_| self.complaint.is_none())?;
+        entry.fallback(now).map(|(token, _)| token)
     }
 
     /// Whether the daemon has said that there is no token for this key, not only none of this kind or none that is newer.
@@ -324,10 +326,15 @@ mod tests {
         entry.publish(&token("a", 1, 60));
         let request = TokenRequest::new("x").min_ttl(90 * SECOND).wait(30 * SECOND);
         let longer = Get::with(&request);
-        let deadline = |lookup: &Lookup<'_>| Question::Get(lookup.question()).deadline();
-        assert_eq!(deadline(&lookup(&cache, longer)), 32 * SECOND);
+        let waits = |lookup: &Lookup<'_>| {
+            let question = Question::Get(lookup.question());
+            (question.deadline(), question.absence())
+        };
+        assert_eq!(waits(&lookup(&cache, longer)), (32 * SECOND, None));
         entry.orphan();
-        assert_eq!(deadline(&lookup(&cache, longer)), SECOND);
+        assert_eq!(waits(&lookup(&cache, longer)), (SECOND, None));
+        entry.forget();
+        assert_eq!(waits(&lookup(&cache, longer)), (32 * SECOND, Some(30 * SECOND)));
     }
 
     #[test]
@@ -342,6 +349,27 @@ mod tests {
             let token = outcome(&mut lookup, no(FailureCode::ShuttingDown)).unwrap();
             assert_eq!((token.value(), token.min_ttl_met()), ("a", min_ttl < 60 * SECOND));
         }
+    }
+
+    #[test]
+    fn s69_what_was_published_during_a_get_that_failed_is_fallen_back_on() {
+        let cache = cache();
+        let entry = entry(&cache, "x");
+        let mut lookup = lookup(&cache, Get::new("x"));
+        entry.publish(&token("a", 1, 60));
+        entry.orphan();
+        assert_eq!(outcome(&mut lookup, no(FailureCode::ShuttingDown)).unwrap().value(), "a");
+    }
+
+    #[test]
+    fn s55_what_was_taken_back_during_a_get_that_failed_is_not_fallen_back_on() {
+        let cache = cache();
+        let entry = entry(&cache, "x");
+        entry.publish(&token("a", 1, 60));
+        entry.orphan();
+        let mut lookup = lookup(&cache, Get::new("x"));
+        entry.forget();
+        assert!(outcome(&mut lookup, no(FailureCode::ShuttingDown)).is_err());
     }
 
     #[test]

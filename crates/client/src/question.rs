@@ -41,7 +41,18 @@ pub(crate) struct Get<'a> {
     pub(crate) min_ttl: Duration,
     pub(crate) wait: Option<Duration>,
     rejected: Option<Rejected>,
-    hurried: bool,
+    patience: Patience,
+}
+
+/// What a get waits for: the less, the better what it has to fall back on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// All that its caller would.
+    Full,
+    /// A daemon that is there, but none that is absent.
+    ForAnswers,
+    /// Nothing much: neither an absent nor a slow daemon.
+    Little,
 }
 
 /// A token that a resource refused, as the daemon that gave it knows it.
@@ -62,7 +73,7 @@ impl<'a> Get<'a> {
             min_ttl: Duration::ZERO,
             wait: None,
             rejected: None,
-            hurried: false,
+            patience: Patience::Full,
         }
     }
 
@@ -93,9 +104,8 @@ impl<'a> Get<'a> {
         Self { rejected: Some(Rejected { instance, handle, generation }), ..self }
     }
 
-    /// As somebody who has a token to fall back on: neither an absent nor a slow daemon is waited for.
-    pub(crate) fn in_a_hurry(self) -> Self {
-        Self { hurried: true, ..self }
+    pub(crate) fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
     }
 }
 
@@ -103,7 +113,7 @@ impl Question<'_> {
     /// How long it may take in all.
     pub(crate) fn deadline(&self) -> Duration {
         match self {
-            Self::Get(get) if get.hurried => HURRY,
+            Self::Get(get) if get.patience == Patience::Little => HURRY,
             Self::Get(get) => get.wait.unwrap_or(DEFAULT_WAIT).saturating_add(GRACE),
             Self::Command { timeout, .. } => *timeout,
         }
@@ -112,7 +122,7 @@ impl Question<'_> {
     /// How long a daemon that can't be reached is waited for.
     pub(crate) fn absence(&self) -> Option<Duration> {
         match self {
-            Self::Get(get) => get.wait.filter(|_| !get.hurried),
+            Self::Get(get) => get.wait.filter(|_| get.patience == Patience::Full),
             Self::Command { .. } => None,
         }
     }
@@ -311,10 +321,14 @@ mod tests {
     }
 
     #[test]
-    fn s69_who_has_a_token_to_fall_back_on_waits_for_nobody() {
+    fn s69_who_has_a_token_to_fall_back_on_waits_for_no_absent_daemon() {
         let request = TokenRequest::new("x").wait(Duration::from_secs(30));
-        let hurried = Question::Get(Get::with(&request).in_a_hurry());
-        assert_eq!((hurried.deadline(), hurried.absence()), (HURRY, None));
+        let question = |patience| Question::Get(Get::with(&request).with_patience(patience));
+        let waits = |question: Question<'_>| (question.deadline(), question.absence());
+        let (wait, whole) = (Duration::from_secs(30), Duration::from_secs(32));
+        assert_eq!(waits(question(Patience::Full)), (whole, Some(wait)));
+        assert_eq!(waits(question(Patience::ForAnswers)), (whole, None));
+        assert_eq!(waits(question(Patience::Little)), (HURRY, None));
     }
 
     #[test]

@@ -116,20 +116,23 @@ impl Drop for Watch {
 /// What is published of one client.
 #[derive(Debug)]
 pub struct Slot {
+    client: ClientName,
     access: ArcSwap<Access>,
     configured: Arc<Cell>,
-    narrowed: ArcSwap<HashMap<Narrowing, Arc<Cell>>>,
+    /// `None` for none: hardly any client has them.
+    narrowed: ArcSwapOption<HashMap<Narrowing, Arc<Cell>>>,
     gets: AtomicU64,
     gets_from_cache: AtomicU64,
 }
 
 impl Slot {
     /// Nobody may have it until [`permit`](Self::permit) says who.
-    pub(crate) fn new(configured: Arc<Cell>) -> Self {
+    pub(crate) fn new(client: ClientName, configured: Arc<Cell>) -> Self {
         Self {
+            client,
             access: ArcSwap::default(),
             configured,
-            narrowed: ArcSwap::default(),
+            narrowed: ArcSwapOption::empty(),
             gets: AtomicU64::new(0),
             gets_from_cache: AtomicU64::new(0),
         }
@@ -145,9 +148,9 @@ impl Slot {
         self.access.load()
     }
 
-    /// Changes who may have the token, from the next get on.
-    pub fn permit(&self, access: Access) {
-        self.access.store(Arc::new(access));
+    /// Changes who may have the token, from the next get on. Clients with the same rules best share what is given here.
+    pub fn permit(&self, access: impl Into<Arc<Access>>) {
+        self.access.store(access.into());
     }
 
     /// The configured token, if it may be served now. Count it with [`served`](Self::served) when it was given to a
@@ -159,7 +162,7 @@ impl Slot {
     /// Where the token of a narrower token key is, if that was asked for lately; the caller who asks now counts as a
     /// use of it.
     pub fn narrowed(&self, narrowing: &Narrowing, now: Moment) -> Option<Arc<Cell>> {
-        let cell = self.narrowed.load().get(narrowing).cloned()?;
+        let cell = self.narrowed.load().as_ref()?.get(narrowing).cloned()?;
         cell.used(now);
         Some(cell)
     }
@@ -169,7 +172,7 @@ impl Slot {
         if self.configured.handle() == handle {
             return Some(Arc::clone(&self.configured));
         }
-        self.narrowed.load().values().find(|cell| cell.handle() == handle).cloned()
+        self.narrowed.load().as_ref()?.values().find(|cell| cell.handle() == handle).cloned()
     }
 
     /// Counts a token that was given to a caller at once.
@@ -200,7 +203,7 @@ impl Slot {
     }
 
     pub(crate) fn replace_narrowed(&self, cells: HashMap<Narrowing, Arc<Cell>>) {
-        self.narrowed.store(Arc::new(cells));
+        self.narrowed.store((!cells.is_empty()).then(|| Arc::new(cells)));
     }
 }
 
@@ -213,7 +216,7 @@ pub struct Slots {
 #[derive(Debug, Default)]
 struct Index {
     by_name: Arc<HashMap<ClientName, Arc<Slot>>>,
-    by_number: HashMap<u64, (ClientName, Arc<Slot>)>,
+    by_number: HashMap<u64, Arc<Slot>>,
 }
 
 /// The clients' numbers are the upper halves of their token keys' handles.
@@ -237,7 +240,8 @@ impl Slots {
 
     /// The client that a handle belongs to, and its slot.
     pub fn find_handle(&self, handle: u64) -> Option<(ClientName, Arc<Slot>)> {
-        self.index.load().by_number.get(&(handle >> CLIENT_SHIFT)).cloned()
+        let slot = self.index.load().by_number.get(&(handle >> CLIENT_SHIFT)).cloned()?;
+        Some((slot.client.clone(), slot))
     }
 
     /// The names and slots of all clients as they are now.
@@ -247,8 +251,7 @@ impl Slots {
 
     pub(crate) fn replace(&self, slots: HashMap<ClientName, Arc<Slot>>) {
         let number = |slot: &Slot| slot.handle() >> CLIENT_SHIFT;
-        let by_number =
-            slots.iter().map(|(name, slot)| (number(slot), (name.clone(), Arc::clone(slot)))).collect();
+        let by_number = slots.values().map(|slot| (number(slot), Arc::clone(slot))).collect();
         self.index.store(Arc::new(Index { by_name: Arc::new(slots), by_number }));
     }
 }
@@ -277,7 +280,7 @@ mod tests {
     }
 
     fn slot() -> Slot {
-        Slot::new(Arc::new(Cell::new(first_handle(1))))
+        Slot::new(ClientName::new("a").unwrap(), Arc::new(Cell::new(first_handle(1))))
     }
 
     #[test]

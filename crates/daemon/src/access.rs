@@ -1,7 +1,8 @@
 //! Turns the names in `allow` and `admin` rules into numbers, off the event loop: a directory service may take its
 //! time, or not be up yet.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokenbroker_core::config::{ClientName, Config};
@@ -19,7 +20,7 @@ pub(crate) struct Resolution {
     /// Who may administer.
     pub(crate) admin: Access,
     /// Who may have each client's token.
-    pub(crate) clients: BTreeMap<ClientName, Access>,
+    pub(crate) clients: BTreeMap<ClientName, Arc<Access>>,
     /// Names that are not known now.
     pub(crate) unknown: Vec<String>,
 }
@@ -42,9 +43,11 @@ fn resolve_with(config: &Config, own_uid: u32, names: &impl Names) -> Resolution
         access
     };
     let admin = Access::own_and_root(own_uid).and(of(&config.daemon.admin));
+    // Most clients have the same rules as many others: what they come to is found out once, and shared.
+    let mut known = HashMap::from([(&[][..], Arc::new(Access::own_and_root(own_uid)))]);
     let clients = config.clients.iter().map(|(name, client)| {
-        let access = if client.allow.is_empty() { Access::own_and_root(own_uid) } else { of(&client.allow) };
-        (name.clone(), access)
+        let access = known.entry(&client.allow).or_insert_with_key(|rules| Arc::new(of(rules)));
+        (name.clone(), Arc::clone(access))
     });
     let clients = clients.collect();
     unknown.sort();

@@ -107,7 +107,7 @@ pub(crate) fn status(
                 engine::CredentialKind::Secret => wire::CredentialKind::Secret,
                 engine::CredentialKind::PrivateKey => wire::CredentialKind::PrivateKey,
             },
-            version: credential.version,
+            version: credential.version.to_string(),
         }),
         clock_offset: status.clock_offset,
         explanation,
@@ -159,7 +159,7 @@ pub(crate) fn credential(stored: &keystore::Stored) -> wire::Credential {
 pub(crate) fn stored_credential(stored: &keystore::Stored) -> Option<engine::StoredCredential> {
     Some(engine::StoredCredential {
         client: ClientName::new(&stored.client)?,
-        version: stored.version.clone(),
+        version: stored.version.as_str().into(),
         kind: match stored.kind {
             keystore::CredentialKind::Secret => engine::CredentialKind::Secret,
             keystore::CredentialKind::PrivateKey => engine::CredentialKind::PrivateKey,

@@ -277,7 +277,7 @@ impl From<Event> for Outcome {
 
 fn credential(current: Current) -> Credential {
     match current {
-        Current::Secret { version, secret } => Credential::Secret { version, secret },
-        Current::Key { version, kid, algorithm: _ } => Credential::Key { version, kid },
+        Current::Secret { version, secret } => Credential::Secret { version: version.into(), secret },
+        Current::Key { version, kid, algorithm: _ } => Credential::Key { version: version.into(), kid },
     }
 }

@@ -27,6 +27,7 @@ use rustix::fs::{CWD, OFlags, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use tokenbroker_core::engine::KeptToken;
 use tokenbroker_keystore::SealingKey;
+use tokenbroker_secret::Secret;
 
 use self::contents::Contents;
 use crate::clock::Reading;
@@ -38,8 +39,8 @@ const FORMAT: u16 = 1;
 
 const HEADER: usize = 34;
 
-/// In bytes: some 50,000 tokens. What is longer is something else.
-const MAX_LENGTH: usize = 64 * 1024 * 1024;
+/// In bytes: some 150,000 tokens. What is longer is something else.
+const MAX_LENGTH: usize = 256 * 1024 * 1024;
 
 /// The file has little besides its contents.
 const MAX_CONTENTS: usize = MAX_LENGTH - 1024;
@@ -116,15 +117,16 @@ impl TokenFile {
         contents.into_tokens(&header[18..], now)
     }
 
-    /// Puts these in place of what is there. Answers how many did not fit.
+    /// Puts these in place of what is there. Answers how many did not fit: the last ones.
     pub(crate) fn write(
         &self,
         key: &SealingKey,
-        tokens: Vec<KeptToken>,
+        tokens: impl ExactSizeIterator<Item = KeptToken> + Clone,
         now: &Reading,
     ) -> Result<usize, NotWritten> {
         self.move_newer_away()?;
-        let (contents, left_out) = Contents::of(tokens, now, MAX_CONTENTS);
+        let (contents, left_out) =
+            Contents::encode(tokens, now, MAX_CONTENTS).ok_or(NotWritten::NotEncoded)?;
         let temporary = self.temporary();
         let written = write_new(&temporary, key, &contents, now)
             .and_then(|()| fs::rename(&temporary, &self.path).map_err(NotWritten::Io));
@@ -205,14 +207,12 @@ fn open(path: &Path) -> io::Result<File> {
     OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)
 }
 
-fn write_new(path: &Path, key: &SealingKey, contents: &Contents, now: &Reading) -> Result<(), NotWritten> {
+fn write_new(path: &Path, key: &SealingKey, contents: &Secret, now: &Reading) -> Result<(), NotWritten> {
     // What a crash left behind never became the file, so nothing is lost with it.
     remove_if_there(path)?;
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
     let header = header(key, now);
-    let contents = contents.encode().ok_or(NotWritten::NotEncoded)?;
-    let sealed =
-        key.seal(&associated(&header, identity(&file)?), &contents).map_err(NotWritten::NotSealed)?;
+    let sealed = key.seal(&associated(&header, identity(&file)?), contents).map_err(NotWritten::NotSealed)?;
     file.write_all(&header)?;
     file.write_all(&sealed)?;
     Ok(())

@@ -14,6 +14,7 @@ use tokenbroker_core::config::{Config, StoreChoice};
 use tokenbroker_core::engine::Engine;
 use tokenbroker_ipc::{BindError, Listener, StateLock, check_directory, own_uid, passed_sockets};
 use tokenbroker_keystore::{self as keystore, KeyStore};
+use tokenbroker_secret::heap;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::mpsc;
 use tokio::task::LocalSet;
@@ -112,6 +113,8 @@ pub(crate) fn start(options: &Options) -> Result<Daemon, StartError> {
         (event_loop.map_err(StartError::io("the event loop can't be set up"))?, signals)
     };
     let event_loop = resolve_names(&event_loop_runtime, event_loop, &shared, own_uid);
+    // Reading the configuration took many times what is left of it.
+    heap::give_back();
 
     let callers = serve(sockets, Arc::clone(&shared));
     let ipc = std::thread::Builder::new().name("ipc".into()).spawn(move || ipc_runtime.block_on(callers));

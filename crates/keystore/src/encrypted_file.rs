@@ -8,17 +8,21 @@ mod key;
 use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use keyring_core::api::{CredentialApi, CredentialStoreApi};
 use keyring_core::{Credential, Entry, Error as StoreError};
-use tokenbroker_secret::Secret;
+use tokenbroker_secret::{Secret, heap};
 
-use self::format::{Entries, Header, Indexed, Malformed};
+use self::format::{Entries, Header, Indexed, Malformed, Name};
 use self::key::{Key, KeyPlaces, Place};
 use crate::private_file::{self, Readers, Stamp};
 use crate::{Error, Needed, vault};
+
+/// The attribute to search by for the items of one client.
+pub(crate) const CLIENT: &str = "client";
 
 /// The store. Clones share the file.
 #[derive(Clone)]
@@ -92,6 +96,8 @@ impl EncryptedFile {
         let (entries, _) = self.decrypt(&file)?;
         let entries = Arc::new(entries);
         *cache = Some((stamp, Arc::clone(&entries)));
+        drop(file);
+        heap::give_back();
         Ok(entries)
     }
 
@@ -123,7 +129,26 @@ impl EncryptedFile {
             .map_err(|_| into_store(Error::unavailable("the credentials could not be encrypted")))?;
         *cache = None;
         private_file::replace(&self.0.path, &file).map_err(into_store)?;
+        drop((entries, file));
+        heap::give_back();
         Ok(outcome)
+    }
+
+    /// Adds and removes entries in one write.
+    pub(crate) fn exchange(
+        &self,
+        service: &str,
+        added: Vec<(String, Secret)>,
+        removed: &[String],
+    ) -> Result<(), Error> {
+        let service: Arc<str> = service.into();
+        let name = |user: &str| (Arc::clone(&service), user.into());
+        let exchanged = self.change(|entries| {
+            removed.iter().for_each(|user| drop(entries.remove(&name(user))));
+            entries.extend(added.into_iter().map(|(user, value)| (name(&user), value)));
+            Ok(())
+        });
+        Ok(exchanged?)
     }
 
     fn key_for_a_new_file(&self) -> Result<Key, Error> {
@@ -170,6 +195,11 @@ impl EncryptedFile {
         Error::refused(format!("the key store {path} can't be used: {malformed}; it is left as it is"))
             .with_hint(remedy)
     }
+}
+
+/// The names of a client's items: a client's name has no slash, and nothing is between a slash and the next character.
+fn names_of(service: &str, client: &str) -> Range<Name> {
+    (service.into(), format!("{client}/").into())..(service.into(), format!("{client}0").into())
 }
 
 fn needed(header: &Header<'_>) -> Vec<Needed> {
@@ -220,20 +250,28 @@ impl CredentialStoreApi for EncryptedFile {
                 "entries of the encrypted file have no modifiers".to_owned(),
             ));
         }
-        Ok(self.entry((service.to_owned(), user.to_owned())))
+        Ok(self.entry((service.into(), user.into())))
     }
 
-    /// By `service` and `username`, the attributes of a Secret Service.
+    /// By `service` and `username`, the attributes of a Secret Service, or by `service` and [`CLIENT`].
     fn search(&self, spec: &HashMap<&str, &str>) -> Result<Vec<Entry>, StoreError> {
-        if let Some(unknown) = spec.keys().find(|key| !["service", "username"].contains(key)) {
+        if let Some(unknown) = spec.keys().find(|key| !["service", "username", CLIENT].contains(key)) {
             return Err(StoreError::Invalid((*unknown).to_owned(), "is not an attribute".to_owned()));
         }
         let matches =
             |attribute: &str, value: &str| spec.get(attribute).is_none_or(|wanted| *wanted == value);
+        let is_wanted = |(service, user): &&Name| matches("service", service) && matches("username", user);
         let entries = self.entries().map_err(into_store)?;
-        let found =
-            entries.keys().filter(|(service, user)| matches("service", service) && matches("username", user));
-        Ok(found.map(|name| self.entry(name.clone())).collect())
+        let found: Vec<_> = match (spec.get("service"), spec.get(CLIENT)) {
+            (Some(service), Some(client)) => {
+                entries.range(names_of(service, client)).map(|(name, _)| name).filter(is_wanted).collect()
+            }
+            (None, Some(_)) => {
+                return Err(StoreError::Invalid(CLIENT.to_owned(), "goes with a service".to_owned()));
+            }
+            (_, None) => entries.keys().filter(is_wanted).collect(),
+        };
+        Ok(found.into_iter().map(|name| self.entry(name.clone())).collect())
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -246,7 +284,7 @@ impl CredentialStoreApi for EncryptedFile {
 }
 
 impl EncryptedFile {
-    fn entry(&self, name: (String, String)) -> Entry {
+    fn entry(&self, name: Name) -> Entry {
         Entry::new_with_credential(Arc::new(FileCredential { store: self.clone(), name }))
     }
 }
@@ -261,7 +299,7 @@ impl fmt::Debug for EncryptedFile {
 #[derive(Debug)]
 struct FileCredential {
     store: EncryptedFile,
-    name: (String, String),
+    name: Name,
 }
 
 impl CredentialApi for FileCredential {
@@ -287,7 +325,8 @@ impl CredentialApi for FileCredential {
     }
 
     fn get_specifiers(&self) -> Option<(String, String)> {
-        Some(self.name.clone())
+        let (service, user) = &self.name;
+        Some((service.to_string(), user.to_string()))
     }
 
     fn as_any(&self) -> &dyn Any {
@@ -361,11 +400,30 @@ mod tests {
         assert_eq!(store.search(&HashMap::from([("username", "two/1")])).unwrap().len(), 1);
         assert!(store.search(&HashMap::from([("service", "another")])).unwrap().is_empty());
         assert!(store.search(&HashMap::from([("colour", "red")])).is_err());
+        assert!(store.search(&HashMap::from([(CLIENT, "one")])).is_err());
 
         one.delete_credential().unwrap();
         assert!(matches!(one.delete_credential(), Err(StoreError::NoEntry)));
         assert!(matches!(entry(&store, "one/1").get_secret(), Err(StoreError::NoEntry)));
         assert_eq!(entry(&store, "two/1").get_secret().unwrap(), b"other");
+    }
+
+    #[test]
+    fn a_clients_entries_are_found_by_its_name_and_those_of_similar_names_are_not() {
+        let fixture = Fixture::new();
+        for user in ["a/1", "a", "a-b/1", "a/2", "a0/1", "ab/1", "\u{1f511}/1"] {
+            entry(&fixture.store, user).set_secret(b"x").unwrap();
+        }
+        let found = |service, client| {
+            let found =
+                fixture.store.search(&HashMap::from([("service", service), (CLIENT, client)])).unwrap();
+            found.iter().map(|entry| entry.get_specifiers().unwrap().1).collect::<Vec<_>>()
+        };
+        assert_eq!(found("tokenbroker", "a"), ["a/1", "a/2"]);
+        assert_eq!(found("tokenbroker", "a0"), ["a0/1"]);
+        assert_eq!(found("tokenbroker", "\u{1f511}"), ["\u{1f511}/1"]);
+        assert_eq!(found("tokenbroker", "b"), [""; 0]);
+        assert_eq!(found("another", "a"), [""; 0]);
     }
 
     #[test]

@@ -106,6 +106,25 @@ impl KeyStore {
         self.describe(&vault, Some(client))
     }
 
+    /// Stores the secrets of many clients, as [`set_secret`](Self::set_secret) does one by one. In the encrypted file this is
+    /// one write, of all or none of them, where each change takes longer the more there is in it.
+    ///
+    /// # Errors
+    ///
+    /// As [`set_secret`](Self::set_secret), and then nothing was stored, unless it was a keyring that failed.
+    pub fn set_secrets(
+        &mut self,
+        secrets: BTreeMap<String, SecretString>,
+        now_unix: u64,
+    ) -> Result<(), Error> {
+        for (client, secret) in &secrets {
+            check_client(client)?;
+            check_secret(secret)?;
+        }
+        let contents = secrets.into_iter().map(|(client, secret)| (client, Content::Secret(secret)));
+        self.placement.for_writing()?.put_all(contents.collect(), now_unix)
+    }
+
     /// Generates a key pair, then removes the credentials it replaces. `bits` is for RSA: 2048, 3072 (the
     /// default) or 4096. The key ID is the thumbprint (RFC 7638) unless `kid` names another.
     ///

@@ -66,7 +66,14 @@ pub(crate) fn stamp(path: &Path, readers: Readers) -> Result<Option<Stamp>, Erro
 /// Puts a new file with these bytes in place of the old, or of nothing, in one step that survives a crash.
 ///
 /// There must be one writer only; the daemon holds a lock on its state directory.
+///
+/// # Errors
+///
+/// [`Error::Refused`] for what would be too long to be read, [`Error::Unavailable`] if it can't be written.
 pub(crate) fn replace(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    if bytes.len() as u64 >= MAX_LENGTH {
+        return Err(Error::refused(format!("{} can't hold any more; it is left as it is", path.display())));
+    }
     let temporary = temporary(path);
     let replaced = write_new(&temporary, bytes)
         .and_then(|()| std::fs::rename(&temporary, path))
@@ -167,6 +174,18 @@ mod tests {
         assert_ne!(stamp(&path, Readers::Owner).unwrap(), Some(first));
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file stays");
+    }
+
+    #[test]
+    fn what_would_be_too_long_to_be_read_is_not_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("file");
+        replace(&path, b"one").unwrap();
+        let too_long = vec![0; usize::try_from(MAX_LENGTH).unwrap()];
+        assert!(matches!(replace(&path, &too_long), Err(Error::Refused { .. })));
+        assert_eq!(content(&path), Some(b"one".to_vec()));
+        replace(&path, &too_long[1..]).unwrap();
+        assert_eq!(content(&path).map(|content| content.len()), Some(too_long.len() - 1));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The credentials in one store: how they are named there, and how a new one takes the place of the old.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use aws_lc_rs::rand;
 use keyring_core::{CredentialStore, Entry, Error as StoreError};
 use tokenbroker_secret::Secret;
 
+use crate::encrypted_file::{self, EncryptedFile};
 use crate::envelope::{Content, Envelope, Unreadable};
 use crate::{Error, StoreKind, Stored};
 
@@ -46,7 +47,12 @@ impl Vault {
     /// The credentials of one client, or of all.
     pub(crate) fn find(&self, client: Option<&str>) -> Result<Found, Error> {
         let mut found = Found::default();
-        for entry in self.store.search(&HashMap::from([("service", SERVICE)]))? {
+        let mut searched_for = HashMap::from([("service", SERVICE)]);
+        if let (Some(client), Some(_)) = (client, self.file()) {
+            // Clients by the thousand are looked up one after the other. A keyring has no such attribute.
+            searched_for.insert(encrypted_file::CLIENT, client);
+        }
+        for entry in self.store.search(&searched_for)? {
             let Some((_, user)) = entry.get_specifiers() else { continue };
             let Some((owner, version)) = split_user(&user) else { continue };
             if client.is_some_and(|client| client != owner) {
@@ -81,8 +87,7 @@ impl Vault {
     /// One that can't be deleted stays behind the new one and is found by [`find`](Self::find).
     pub(crate) fn put(&self, client: &str, content: Content, created: u64) -> Result<Item, Error> {
         let replaced = self.find(Some(client))?.items;
-        let serial = replaced.first().map_or(1, |newest| newest.envelope.serial.saturating_add(1));
-        let envelope = Envelope { created, serial, content };
+        let envelope = Envelope { created, serial: next_serial(&replaced), content };
         let version = random_version()?;
         let entry = self.entry(client, &version)?;
         entry.set_secret(envelope.to_bytes().expose())?;
@@ -104,6 +109,22 @@ impl Vault {
             }
         }
         Ok(Item { client: client.to_owned(), version, envelope, entry })
+    }
+
+    /// Does what [`put`](Self::put) does for many clients. In the encrypted file that is one write, of all or none of it.
+    pub(crate) fn put_all(&self, credentials: BTreeMap<String, Content>, created: u64) -> Result<(), Error> {
+        let Some(file) = self.file() else {
+            let put = |(client, content): (String, _)| self.put(&client, content, created).map(drop);
+            return credentials.into_iter().try_for_each(put);
+        };
+        let (mut added, mut replaced) = (Vec::with_capacity(credentials.len()), Vec::new());
+        for (client, content) in credentials {
+            let old = self.find(Some(&client))?.items;
+            let envelope = Envelope { created, serial: next_serial(&old), content };
+            added.push((user(&client, &random_version()?), envelope.to_bytes()));
+            replaced.extend(old.iter().map(|item| user(&client, &item.version)));
+        }
+        file.exchange(SERVICE, added, &replaced)
     }
 
     pub(crate) fn delete(&self, item: &Item) -> Result<(), Error> {
@@ -135,13 +156,28 @@ impl Vault {
     }
 
     fn entry(&self, client: &str, version: &str) -> Result<Entry, Error> {
-        Ok(self.store.build(SERVICE, &format!("{client}/{version}"), None)?)
+        Ok(self.store.build(SERVICE, &user(client, version), None)?)
     }
+
+    /// The store, if it is the encrypted file.
+    fn file(&self) -> Option<&EncryptedFile> {
+        self.store.as_any().downcast_ref()
+    }
+}
+
+/// The name of a credential's item.
+fn user(client: &str, version: &str) -> String {
+    format!("{client}/{version}")
 }
 
 /// Client and version in the name of an item; `None` if that is no credential's.
 pub(crate) fn split_user(user: &str) -> Option<(&str, &str)> {
     user.rsplit_once('/')
+}
+
+/// That of the credential that takes the place of these, the newest of which is the first.
+fn next_serial(replaced: &[Item]) -> u64 {
+    replaced.first().map_or(1, |newest| newest.envelope.serial.saturating_add(1))
 }
 
 /// `None` if there is nothing, because somebody removed it since.

@@ -5,8 +5,10 @@ use std::fmt;
 use std::str::FromStr;
 
 /// A set of scope tokens, never empty. Order and repetition don't matter.
+///
+/// It is held as requests carry it: very many clients may have one each.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Scope(BTreeSet<String>);
+pub struct Scope(Box<str>);
 
 impl Scope {
     /// Reads scope tokens separated by spaces.
@@ -24,35 +26,33 @@ impl Scope {
     ///
     /// [`ScopeError`] if there is none, or one has characters it can't have; a space is one of these.
     pub fn from_tokens<T: AsRef<str>>(tokens: impl IntoIterator<Item = T>) -> Result<Self, ScopeError> {
-        let checked = tokens.into_iter().map(|token| match is_scope_token(token.as_ref()) {
-            true => Ok(token.as_ref().to_owned()),
-            false => Err(ScopeError::Characters),
-        });
-        match checked.collect::<Result<BTreeSet<_>, _>>()? {
-            none if none.is_empty() => Err(ScopeError::Empty),
-            tokens => Ok(Self(tokens)),
+        let tokens: Vec<T> = tokens.into_iter().collect();
+        let tokens: BTreeSet<&str> = tokens.iter().map(AsRef::as_ref).collect();
+        if tokens.is_empty() {
+            return Err(ScopeError::Empty);
         }
+        if !tokens.iter().all(|token| is_scope_token(token)) {
+            return Err(ScopeError::Characters);
+        }
+        Ok(Self(tokens.into_iter().collect::<Vec<_>>().join(" ").into()))
     }
 
     /// Whether `wider` has every scope token of this one.
     pub fn is_within(&self, wider: &Self) -> bool {
-        self.0.is_subset(&wider.0)
+        let wider: BTreeSet<&str> = wider.iter().collect();
+        self.iter().all(|token| wider.contains(token))
     }
 
     /// The scope tokens, in alphabetical order.
     pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
+        self.0.split(' ')
     }
 }
 
 /// Prints the scope tokens in alphabetical order, with a space between them: as requests carry them.
 impl fmt::Display for Scope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, token) in self.iter().enumerate() {
-            let separator = if index == 0 { "" } else { " " };
-            write!(f, "{separator}{token}")?;
-        }
-        Ok(())
+        f.write_str(&self.0)
     }
 }
 

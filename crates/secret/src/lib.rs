@@ -8,6 +8,8 @@ use std::fmt;
 
 use zeroize::{Zeroize, Zeroizing};
 
+#[cfg(feature = "heap")]
+pub mod heap;
 #[cfg(feature = "bincode")]
 mod wire;
 

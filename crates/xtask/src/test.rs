@@ -51,7 +51,8 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
 }
 
 fn documentation(workspace: &Workspace) -> Result {
-    process::run(workspace.cargo(["doc", "--workspace", "--no-deps"]).env("RUSTDOCFLAGS", "-D warnings"))
+    let all = ["doc", "--workspace", "--no-deps", "--features=tokenbroker-client/reqwest"];
+    process::run(workspace.cargo(all).env("RUSTDOCFLAGS", "-D warnings"))
 }
 
 fn dependencies(workspace: &Workspace, skipped: &SkippedSuites) -> Result {

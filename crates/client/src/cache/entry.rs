@@ -74,6 +74,7 @@ impl Entry {
     /// A token that has not expired and that no daemon has taken back, for when none can be asked; and whether the daemon
     /// that gave it is gone.
     pub(crate) fn fallback(&self, now: Duration) -> Option<(Token, bool)> {
+        let _writing = self.slot.lock();
         let current = self.current().map(|token| (token, false));
         let (held, is_orphan) = current.or_else(|| Some((self.spare().clone()?, true)))?;
         (held.is_fresh(now, Duration::ZERO) && !self.key.is_accused()).then_some((held, is_orphan))

@@ -13,7 +13,6 @@ mod invoices;
 #[path = "../../examples/lifetime.rs"]
 #[expect(dead_code, reason = "its main is that of another program")]
 mod lifetime;
-#[cfg(feature = "reqwest")]
 #[path = "../../examples/reqwest_client.rs"]
 #[expect(dead_code, reason = "its main is that of another program")]
 mod reqwest_client;
@@ -72,7 +71,6 @@ async fn s46_the_tower_layer_repeats_a_request_once_with_a_newer_token() {
     assert_eq!(protected.presented().len(), 2, "without a token nothing is sent");
 }
 
-#[cfg(feature = "reqwest")]
 #[tokio::test]
 async fn s46_the_http_client_repeats_a_request_once_with_a_newer_token() {
     let (tokens, protected) = replaced();

@@ -8,7 +8,6 @@ mod calls;
 #[cfg(unix)]
 mod examples;
 mod fake;
-#[cfg(feature = "reqwest")]
 mod http_client;
 mod last_word;
 #[cfg(any(unix, feature = "reqwest"))]

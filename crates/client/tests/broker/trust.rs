@@ -3,7 +3,7 @@
 //! It takes another user to be one, so these tests run as root only and say so otherwise.
 
 use std::env;
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::chown;
 use std::os::unix::net::UnixListener;
 use std::os::unix::process::CommandExt;
@@ -38,15 +38,21 @@ impl FalseServer {
         // Where this program was built, another user may not be able to go.
         let program = directory.path().join("server");
         std::fs::copy(env::current_exe().unwrap(), &program).unwrap();
-        let mut process = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(["--exact", "trust::the_false_server_itself", "--nocapture"])
             .env(SERVE_AT, socket_in(directory.path()))
             .uid(STRANGER)
             .gid(STRANGER)
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+            .stdout(Stdio::piped());
+        // A child of another test that is just being started may still hold the copy open for writing.
+        let mut process = loop {
+            match command.spawn() {
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => std::thread::yield_now(),
+                spawned => break spawned.unwrap(),
+            }
+        };
         let mut output = String::new();
         while !output.contains("listening") {
             let mut byte = [0];

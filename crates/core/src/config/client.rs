@@ -19,7 +19,7 @@ pub(super) fn read_all(clients: Table<'_, '_>, issuers: &Issuers) -> BTreeMap<Cl
         let client = read(&name, table, issuers)?;
         Some((client.name.clone(), Arc::new(client)))
     };
-    clients.named_tables().into_iter().filter_map(read).collect()
+    clients.named_tables().filter_map(read).collect()
 }
 
 fn read(name: &str, mut table: Table<'_, '_>, issuers: &Issuers) -> Option<Client> {

@@ -56,7 +56,7 @@ pub(super) fn read_all(issuers: Table<'_, '_>, check_ca_file: &CheckFile<'_>) ->
     let read = |(name, table): (String, Table<'_, '_>)| {
         (name.clone(), read(name, table, check_ca_file).map(Arc::new))
     };
-    Issuers(issuers.named_tables().into_iter().map(read).collect())
+    Issuers(issuers.named_tables().map(read).collect())
 }
 
 fn read(name: String, mut table: Table<'_, '_>, check_ca_file: &CheckFile<'_>) -> Option<Issuer> {

@@ -11,7 +11,7 @@ use toml::de::{DeString, DeTable, DeValue};
 
 use super::errors::{Mistake, Mistakes};
 use super::names::key_path;
-use super::source::{Place, Source};
+use super::source::{Numbered, Place};
 use super::{secrets, twice};
 
 /// The keys of a table and what they are set to.
@@ -37,14 +37,9 @@ pub(super) struct Value<'s> {
 }
 
 /// Reads all files. After mistakes in TOML's own grammar there is nothing to merge: `None`.
-pub(super) fn read<'s>(sources: &'s [Source], mistakes: &Mistakes<'s>) -> Option<Entries<'s>> {
-    let files: Vec<_> = sources
-        .iter()
-        .enumerate()
-        .map(|(number, source)| Place::beginning(number, source))
-        .zip(sources)
-        .map(|(place, source)| (place, parse(&source.text, place, mistakes)))
-        .collect();
+pub(super) fn read<'s>(files: &'s [Numbered<'s>], mistakes: &Mistakes<'s>) -> Option<Entries<'s>> {
+    let places = files.iter().map(|file| (Place::beginning(file), file.text()));
+    let files: Vec<_> = places.map(|(place, text)| (place, parse(text, place, mistakes))).collect();
     if !mistakes.is_empty() {
         return None;
     }

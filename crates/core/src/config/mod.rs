@@ -38,7 +38,7 @@ pub use self::names::nearest;
 pub use self::source::Source;
 
 use self::errors::Mistakes;
-use self::source::Place;
+use self::source::{Numbered, Place};
 use self::table::Table;
 
 /// Reads the configuration from its files, in the order in which they count. The files that it names in turn are
@@ -49,12 +49,13 @@ use self::table::Table;
 /// [`ConfigErrors`] with every mistake in them. After a mistake in TOML's own grammar only such mistakes are
 /// reported: what the rest means is anybody's guess.
 pub fn parse(sources: &[Source], check_ca_file: &CheckFile<'_>) -> Result<Config, ConfigErrors> {
-    let Some(first) = sources.first() else {
+    let files = Numbered::all(sources);
+    let Some(first) = files.first() else {
         return Ok(Config::default());
     };
     let mistakes = Mistakes::default();
-    let config = merge::read(sources, &mistakes).map(|entries| {
-        let mut root = Table::root(entries, Place::beginning(0, first), &mistakes);
+    let config = merge::read(&files, &mistakes).map(|entries| {
+        let mut root = Table::root(entries, Place::beginning(first), &mistakes);
         let issuers = issuer::read_all(root.table("issuers"), check_ca_file);
         let config = Config {
             daemon: daemon::read(root.table("daemon")),
@@ -100,6 +101,17 @@ impl Config {
             ("keystore.key_file", self.keystore.key_file != new.keystore.key_file),
         ];
         changes.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
+    }
+
+    /// The same, with what did not change since `before` taken from there: it is held by many, and need not be in
+    /// memory twice.
+    pub fn sharing(self, before: &Self) -> Self {
+        let clients =
+            self.clients.into_iter().map(|(name, client)| match before.clients.get_key_value(&name) {
+                Some((name, old)) if *old == client => (name.clone(), Arc::clone(old)),
+                _ => (name, client),
+            });
+        Self { clients: clients.collect(), ..self }
     }
 }
 
@@ -331,7 +343,7 @@ impl fmt::Debug for ClientName {
 }
 
 /// A rule about callers: all its conditions must hold, and it has at least one.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Rule {
     /// The caller's user.
     pub user: Option<Principal>,
@@ -340,7 +352,7 @@ pub struct Rule {
 }
 
 /// A user or a group.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Principal {
     /// By name; looked up when needed, since the user database may come up later than the daemon.
     Name(String),

@@ -19,18 +19,41 @@ impl fmt::Debug for Source {
     }
 }
 
+/// A file of the configuration, with its number among them and where its lines begin: there may be a mistake in each.
+#[derive(Debug)]
+pub(super) struct Numbered<'s> {
+    source: &'s Source,
+    number: usize,
+    lines: Vec<usize>,
+}
+
+impl<'s> Numbered<'s> {
+    /// The files in their order.
+    pub(super) fn all(sources: &'s [Source]) -> Vec<Self> {
+        let numbered = |(number, source): (usize, &'s Source)| {
+            let next_lines = source.text.match_indices('\n').map(|(newline, _)| newline + 1);
+            Self { source, number, lines: std::iter::once(0).chain(next_lines).collect() }
+        };
+        sources.iter().enumerate().map(numbered).collect()
+    }
+
+    /// What it says.
+    pub(super) fn text(&self) -> &'s str {
+        &self.source.text
+    }
+}
+
 /// A place in a file.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Place<'s> {
-    source: &'s Source,
-    number: usize,
+    file: &'s Numbered<'s>,
     offset: usize,
 }
 
 impl<'s> Place<'s> {
-    /// The beginning of the file that is the `number`th of the configuration.
-    pub(super) fn beginning(number: usize, source: &'s Source) -> Self {
-        Self { source, number, offset: 0 }
+    /// The beginning of a file.
+    pub(super) fn beginning(file: &'s Numbered<'s>) -> Self {
+        Self { file, offset: 0 }
     }
 
     /// Another place in the same file, in bytes from its beginning.
@@ -40,19 +63,21 @@ impl<'s> Place<'s> {
 
     /// What orders places: by file, then by position.
     pub(super) fn order(&self) -> (usize, usize) {
-        (self.number, self.offset)
+        (self.file.number, self.offset)
     }
 
     /// The file's path.
     pub(super) fn path(&self) -> &'s Path {
-        &self.source.path
+        &self.file.source.path
     }
 
     /// Line and column, both from 1, the column in characters.
     pub(super) fn line_and_column(&self) -> (usize, usize) {
-        let before = self.source.text.get(..self.offset).unwrap_or(&self.source.text);
-        let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
-        (1 + before.matches('\n').count(), 1 + before[line_start..].chars().count())
+        let Numbered { source, lines, .. } = self.file;
+        let line = lines.partition_point(|start| *start <= self.offset);
+        let start = lines.get(line.saturating_sub(1)).copied().unwrap_or(0);
+        let before = source.text.get(start..self.offset).unwrap_or_default();
+        (line, 1 + before.chars().count())
     }
 }
 
@@ -70,17 +95,20 @@ mod tests {
     #[test]
     fn lines_and_columns_are_counted_from_one_in_characters() {
         let source = Source { path: "c.toml".into(), text: "a = 1\r\nüß = 2\n".into() };
-        let place = |text: &str| Place::beginning(0, &source).at(source.text.find(text).unwrap());
+        let sources = [source];
+        let files = Numbered::all(&sources);
+        let place = |text: &str| Place::beginning(&files[0]).at(files[0].text().find(text).unwrap());
         assert_eq!(place("a").line_and_column(), (1, 1));
         assert_eq!(place("üß").line_and_column(), (2, 1));
         assert_eq!(place("2").line_and_column(), (2, 6));
         assert_eq!(place("2").to_string(), "c.toml:2:6");
-        assert_eq!(Place::beginning(0, &source).at(source.text.len()).line_and_column(), (3, 1));
+        assert_eq!(Place::beginning(&files[0]).at(files[0].text().len()).line_and_column(), (3, 1));
     }
 
     #[test]
     fn the_text_is_not_printed() {
-        let source = Source { path: "c.toml".into(), text: "hunter2".into() };
-        assert!(!format!("{source:?} {:?}", Place::beginning(0, &source)).contains("hunter2"));
+        let sources = [Source { path: "c.toml".into(), text: "hunter2".into() }];
+        let files = Numbered::all(&sources);
+        assert!(!format!("{sources:?} {:?}", Place::beginning(&files[0])).contains("hunter2"));
     }
 }

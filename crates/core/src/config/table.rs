@@ -91,9 +91,12 @@ impl<'m, 's> Table<'m, 's> {
     }
 
     /// The tables of a table whose keys are names that its author has chosen.
-    pub(super) fn named_tables(mut self) -> Vec<(String, Table<'m, 's>)> {
+    pub(super) fn named_tables(mut self) -> impl Iterator<Item = (String, Table<'m, 's>)> {
         let entries = std::mem::take(&mut self.entries);
-        entries.into_iter().map(|(name, entry)| (name.clone(), self.inner(&name, entry))).collect()
+        entries.into_iter().map(move |(name, entry)| {
+            let table = self.inner(&name, entry);
+            (name, table)
+        })
     }
 
     /// Reads a table whose keys are names that its author has chosen.

@@ -1,6 +1,7 @@
 //! The steps of one attempt to get a token: a turn at the issuer's gate, the credential, the endpoint, the signature,
 //! the request, the outcome.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng;
@@ -36,25 +37,35 @@ pub(super) enum Stage {
     /// The key store was asked for the credential.
     Loading,
     /// The credential is there; the issuer is asked where its token endpoint is.
-    Discovering { credential: Credential },
+    Discovering { credential: Box<Credential> },
     /// The key store was asked to sign the assertion.
-    Signing { assertion: Assertion, endpoint: Endpoint, version: String, clock_offset: i64 },
+    Signing(Box<Signing>),
     /// The request is made, and may be sent when it is its turn.
-    Ready { request: HttpRequest, version: String, clock_offset: Option<i64> },
+    Ready(Box<Made>),
     /// The request was sent. An assertion in it was dated by a server's clock this far ahead of ours.
-    Sending { requested_at: Moment, version: String, clock_offset: Option<i64> },
+    Sending { requested_at: Moment, version: Arc<str>, clock_offset: Option<i64> },
+}
+
+/// An assertion that lacks its signature.
+#[derive(Debug)]
+pub(super) struct Signing {
+    assertion: Assertion,
+    endpoint: Endpoint,
+    pub(super) version: Arc<str>,
+    clock_offset: i64,
 }
 
 /// A token request that can be sent.
-struct Made {
+#[derive(Debug)]
+pub(super) struct Made {
     request: HttpRequest,
-    version: String,
+    pub(super) version: Arc<str>,
     clock_offset: Option<i64>,
 }
 
 /// A private key in the key store.
 struct Key<'a> {
-    version: String,
+    version: Arc<str>,
     kid: &'a str,
     algorithm: Algorithm,
 }
@@ -140,7 +151,7 @@ impl Engine {
             Some(Err(failed)) => self.share_discovery_failure(now, handle, &failed),
             None => {
                 if let Some(token) = self.tokens.get_mut(&handle) {
-                    token.stage = Stage::Discovering { credential };
+                    token.stage = Stage::Discovering { credential: Box::new(credential) };
                 }
             }
         }
@@ -152,7 +163,7 @@ impl Engine {
             let Some(client) = self.client_of(handle).cloned() else { continue };
             let Some(token) = self.tokens.get_mut(&handle) else { continue };
             if let Stage::Discovering { credential } = std::mem::replace(&mut token.stage, Stage::Loading) {
-                self.authenticate(now, handle, &client, endpoint.clone(), credential);
+                self.authenticate(now, handle, &client, endpoint.clone(), *credential);
             }
         }
         self.open_gate(now, issuer);
@@ -243,7 +254,7 @@ impl Engine {
             input,
         });
         if let Some(token) = self.tokens.get_mut(&handle) {
-            token.stage = Stage::Signing { assertion, endpoint, version, clock_offset };
+            token.stage = Stage::Signing(Box::new(Signing { assertion, endpoint, version, clock_offset }));
         }
     }
 
@@ -260,11 +271,8 @@ impl Engine {
             Err(failure) => return self.fail(now, handle, Failure::from(failure)),
         };
         let Some(token) = self.tokens.get_mut(&handle) else { return };
-        let Stage::Signing { assertion, endpoint, version, clock_offset } =
-            std::mem::replace(&mut token.stage, Stage::Loading)
-        else {
-            return;
-        };
+        let Stage::Signing(signing) = std::mem::replace(&mut token.stage, Stage::Loading) else { return };
+        let Signing { assertion, endpoint, version, clock_offset } = *signing;
         let assertion: SecretString = assertion.with_signature(&signature);
         let request = token_request(&client, &endpoint).authenticate(Authentication::Assertion(&assertion));
         self.ready(now, handle, Made { request, version, clock_offset: Some(clock_offset) });
@@ -274,8 +282,7 @@ impl Engine {
     fn ready(&mut self, now: Now, handle: u64, made: Made) {
         let Some(issuer) = self.issuer_of(handle) else { return };
         let Some(token) = self.tokens.get_mut(&handle) else { return };
-        let Made { request, version, clock_offset } = made;
-        token.stage = Stage::Ready { request, version, clock_offset };
+        token.stage = Stage::Ready(Box::new(made));
         if let Some(state) = self.issuers.get_mut(&issuer) {
             state.gate.is_ready(handle);
         }
@@ -285,11 +292,8 @@ impl Engine {
     fn send(&mut self, now: Now, handle: u64) {
         let operation = self.next_operation(Operation::Token(handle));
         let Some(token) = self.tokens.get_mut(&handle) else { return };
-        let Stage::Ready { request, version, clock_offset } =
-            std::mem::replace(&mut token.stage, Stage::Loading)
-        else {
-            return;
-        };
+        let Stage::Ready(made) = std::mem::replace(&mut token.stage, Stage::Loading) else { return };
+        let Made { request, version, clock_offset } = *made;
         token.stage = Stage::Sending { requested_at: now.boot, version, clock_offset };
         if let Some(state) = self.clients.get_mut(&token.client) {
             state.token_requests += 1;

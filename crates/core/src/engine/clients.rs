@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::kept::binding;
 use super::refusal::Refusals;
 use super::retry::Retry;
 use super::timers::Due;
@@ -28,7 +27,7 @@ pub(super) struct ClientState {
     /// The credential the key store holds, as far as is known.
     pub(super) credential: Option<StoredCredential>,
     /// The version of the last credential that got a token: a refusal of it may be the server's bad day.
-    pub(super) accepted: Option<String>,
+    pub(super) accepted: Option<Arc<str>>,
     pub(super) refusals: Refusals,
     /// An assertion dated by the server's clock was refused: the next is dated by ours.
     pub(super) dates_by_our_clock: bool,
@@ -50,7 +49,7 @@ pub(super) struct Inventory {
 impl Engine {
     /// Takes over a configuration: clients that did not change keep their tokens. Who may have them is said before
     /// the first caller can ask.
-    pub(super) fn configure(&mut self, config: &Config, access: BTreeMap<ClientName, Access>, now: Now) {
+    pub(super) fn configure(&mut self, config: &Config, access: BTreeMap<ClientName, Arc<Access>>, now: Now) {
         self.configure_issuers(config);
         self.configure_kept(now, config.daemon.keep_tokens);
         let gone: Vec<_> =
@@ -95,17 +94,18 @@ impl Engine {
             dates_by_our_clock: false,
             token_requests: 0,
             outcomes: Outcomes::default(),
-            slot: Arc::new(Slot::new(Arc::clone(&cell))),
+            slot: Arc::new(Slot::new(client.name.clone(), Arc::clone(&cell))),
         };
-        self.clients.insert(client.name.clone(), state);
-        self.tokens.insert(handle, TokenState::new(Arc::clone(client), Narrowing::default(), cell));
+        self.clients.insert(client.name.clone(), Box::new(state));
+        let token = TokenState::new(Arc::clone(client), Narrowing::default(), cell);
+        self.tokens.insert(handle, Box::new(token));
         if self.has_begun() {
             // Only the key store knows whether the new client has a credential: the first attempt asks it.
             self.set_due(handle, Some(now.boot));
         }
     }
 
-    fn remove_client(&mut self, now: Now, name: &ClientName, refusal: &Refusal) -> Option<ClientState> {
+    fn remove_client(&mut self, now: Now, name: &ClientName, refusal: &Refusal) -> Option<Box<ClientState>> {
         // While its issuer can still be told: the attempts under way give their places at the gate back.
         for handle in self.handles_of(name) {
             self.drop_token_state(now, handle, refusal);
@@ -141,7 +141,7 @@ impl Engine {
         self.inventory = Inventory { known: true, ..Inventory::default() };
         for credential in found {
             let Some(state) = self.clients.get_mut(&credential.client) else { continue };
-            let is_news = self.tokens.get(&state.configured).is_some_and(TokenState::awaits_inventory);
+            let is_news = self.tokens.get(&state.configured).is_some_and(|token| token.awaits_inventory());
             if is_news {
                 state.credential = Some(credential);
             }
@@ -209,7 +209,6 @@ impl Engine {
         for handle in self.handles_of(name) {
             let Some(token) = self.tokens.get_mut(&handle) else { continue };
             token.config = token.narrowing.applied_to(&config);
-            token.binding = binding(&token.config);
             if token.last_failure.is_some() {
                 self.credential_changed(now, handle);
             } else if replan {

@@ -31,7 +31,7 @@ pub enum Effect {
         /// Whose key.
         client: ClientName,
         /// Which version of it.
-        version: String,
+        version: Arc<str>,
         /// How.
         algorithm: Algorithm,
         /// What.

@@ -1,6 +1,7 @@
 //! What the engine is told.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokenbroker_oauth::HttpResponse;
@@ -87,9 +88,9 @@ pub enum Event {
     /// A new configuration that was validated.
     Configured {
         /// The configuration.
-        config: Box<Config>,
+        config: Arc<Config>,
         /// Who may have each client's tokens.
-        access: BTreeMap<ClientName, Access>,
+        access: BTreeMap<ClientName, Arc<Access>>,
     },
 }
 
@@ -99,7 +100,7 @@ pub struct StoredCredential {
     /// Whose it is.
     pub client: ClientName,
     /// Its random version.
-    pub version: String,
+    pub version: Arc<str>,
     /// What it is.
     pub kind: CredentialKind,
 }
@@ -119,14 +120,14 @@ pub enum Credential {
     /// A shared secret.
     Secret {
         /// Its random version.
-        version: String,
+        version: Arc<str>,
         /// The secret.
         secret: SecretString,
     },
     /// A private key, which stays in the key store.
     Key {
         /// Its random version.
-        version: String,
+        version: Arc<str>,
         /// The key ID for the assertion's header.
         kid: String,
     },

@@ -1,5 +1,6 @@
 //! What went wrong, in an operator's words.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokenbroker_oauth::{Class, ErrorCode, MetadataError, TokenError, TokenErrorKind, TokenResponse};
@@ -178,7 +179,7 @@ impl From<KeyStoreFailure> for Failure {
 }
 
 impl Issued {
-    pub(super) fn new(reply: TokenResponse, version: String, requested_at: Moment) -> Self {
+    pub(super) fn new(reply: TokenResponse, version: Arc<str>, requested_at: Moment) -> Self {
         Self {
             access_token: reply.access_token,
             lifetime: reply.lifetime,

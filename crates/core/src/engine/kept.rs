@@ -36,7 +36,7 @@ pub struct KeptToken {
     /// What it is bound to besides: the client's registration and what was asked for, in canonical words.
     pub binding: String,
     /// The version of the credential that it was got with.
-    pub credential: String,
+    pub credential: Arc<str>,
     /// The token itself.
     pub access_token: AccessToken,
     /// [`Published::scope`].
@@ -48,6 +48,32 @@ pub struct KeptToken {
     /// Whether the clock of `expires` has run since it was issued. If not, the wall clock was believed, and the token is
     /// renewed at once.
     pub same_boot: bool,
+}
+
+/// A token that a later daemon could serve. What is written down of it comes from the [conversion](KeptToken::from), which is
+/// not for the event loop: there may be very many.
+#[derive(Debug, Clone)]
+pub struct TokenToKeep {
+    client: Arc<config::Client>,
+    narrowing: Narrowing,
+    credential: Arc<str>,
+    token: Arc<Published>,
+}
+
+impl From<&TokenToKeep> for KeptToken {
+    fn from(TokenToKeep { client, narrowing, credential, token }: &TokenToKeep) -> Self {
+        Self {
+            client: client.name.clone(),
+            narrowing: narrowing.clone(),
+            binding: binding(client),
+            credential: Arc::clone(credential),
+            access_token: token.access_token.clone(),
+            scope: token.scope.clone(),
+            expires: token.expires,
+            lifetime: token.lifetime,
+            same_boot: true,
+        }
+    }
 }
 
 /// What is known of the tokens that were or will be kept.
@@ -69,26 +95,22 @@ impl Kept {
 }
 
 impl Engine {
-    /// The tokens that a later daemon could serve.
-    pub fn tokens_to_keep(&self, now: Now) -> Vec<KeptToken> {
+    /// The tokens that a later daemon could serve, those that are as configured first.
+    pub fn tokens_to_keep(&self, now: Now) -> Vec<TokenToKeep> {
         if !self.kept.enabled {
             return Vec::new();
         }
         let kept = self.tokens.values().filter_map(|token| {
-            let held = token.servable(now.boot)?;
-            Some(KeptToken {
-                client: token.client.clone(),
+            Some(TokenToKeep {
+                client: Arc::clone(&token.config),
                 narrowing: token.narrowing.clone(),
-                binding: token.binding.clone(),
                 credential: token.got_with.clone()?,
-                access_token: held.access_token.clone(),
-                scope: held.scope.clone(),
-                expires: held.expires,
-                lifetime: held.lifetime,
-                same_boot: true,
+                token: Arc::clone(token.servable(now.boot)?),
             })
         });
-        kept.collect()
+        let mut kept: Vec<_> = kept.collect();
+        kept.sort_by_key(|token| !token.narrowing.is_as_configured());
+        kept
     }
 
     pub(super) fn configure_kept(&mut self, now: Now, enabled: bool) {
@@ -227,7 +249,7 @@ fn wall_clock(now: Now) -> i64 {
 }
 
 /// All that makes a token what it is, besides the credential; the same words in every version of the broker.
-pub(super) fn binding(client: &config::Client) -> String {
+fn binding(client: &config::Client) -> String {
     let auth = match client.auth {
         AuthMethod::ClientSecretBasic => "client_secret_basic",
         AuthMethod::ClientSecretPost => "client_secret_post",

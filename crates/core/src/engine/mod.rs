@@ -45,7 +45,7 @@ use rand::rngs::StdRng;
 pub use self::effect::{Effect, Granted, Note, Party, Reason, Refusal};
 pub use self::event::{Credential, CredentialKind, Event, StoredCredential};
 pub use self::failure::{Failure, KeyStoreFailure, TransportFailure, TransportKind};
-pub use self::kept::KeptToken;
+pub use self::kept::{KeptToken, TokenToKeep};
 pub use self::narrowed::MAX_NARROWED;
 pub use self::status::{ClientStatus, Outcomes, Size, State};
 
@@ -71,8 +71,9 @@ pub struct OperationId(u64);
 #[derive(Debug)]
 pub struct Engine {
     issuers: BTreeMap<Arc<str>, IssuerState>,
-    clients: BTreeMap<ClientName, ClientState>,
-    tokens: BTreeMap<u64, TokenState>,
+    // In boxes: a node of such a tree has room for eleven, and most of it stays empty.
+    clients: BTreeMap<ClientName, Box<ClientState>>,
+    tokens: BTreeMap<u64, Box<TokenState>>,
     waiters: HashMap<WaiterId, Waiter>,
     operations: HashMap<OperationId, Operation>,
     inventory: Inventory,

@@ -73,9 +73,9 @@ impl Engine {
         let mut token = TokenState::new(config, narrowing.clone(), Arc::new(Cell::new(handle)));
         let due = refused.as_ref().map_or(now.boot, |(_, until)| *until);
         if let Some((failure, until)) = refused {
-            (token.last_failure, token.not_before) = (Some(failure), until);
+            (token.last_failure, token.not_before) = (Some(Box::new(failure)), until);
         }
-        self.tokens.insert(handle, token);
+        self.tokens.insert(handle, Box::new(token));
         self.publish_narrowed(client);
         if has_begun {
             self.set_due(handle, Some(due));
@@ -130,8 +130,8 @@ impl Engine {
     }
 
     pub(super) fn drop_narrowed(&mut self, now: Now, handle: u64) {
-        let Some(TokenState { client, narrowing, .. }) = self.tokens.get(&handle) else { return };
-        let (client, narrowing) = (client.clone(), narrowing.clone());
+        let Some(token) = self.tokens.get(&handle) else { return };
+        let (client, narrowing) = (token.client.clone(), token.narrowing.clone());
         self.drop_token_state(now, handle, &Refusal::client_changed(&client, now));
         if let Some(state) = self.clients.get_mut(&client) {
             state.narrowed.remove(&narrowing);
@@ -175,6 +175,6 @@ impl Refusal {
 impl TokenState {
     /// The failure that stands in the way of the next attempt, unless that could be made at once.
     pub(super) fn pressing_failure(&self, now: Moment) -> Option<&Failure> {
-        self.last_failure.as_ref().filter(|_| !self.dormant || now < self.not_before)
+        self.last_failure.as_deref().filter(|_| !self.dormant || now < self.not_before)
     }
 }

@@ -4,6 +4,7 @@
 //! no more requests than for one. While a credential is in doubt, one token key tries it and the others stay behind.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rand::Rng;
@@ -21,7 +22,7 @@ use crate::time::{Moment, Now};
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
     retry: Retry,
-    last: Option<Refused>,
+    last: Option<Box<Refused>>,
 }
 
 #[derive(Debug)]
@@ -46,7 +47,7 @@ impl Refusals {
             return now.until(last.until);
         }
         let wait = self.retry.failed(failure.class, accepted_before, failure.retry_after, random);
-        self.last = Some(Refused { at: now, until: now.after(wait), failure: failure.clone() });
+        self.last = Some(Box::new(Refused { at: now, until: now.after(wait), failure: failure.clone() }));
         wait
     }
 
@@ -59,7 +60,7 @@ impl Refusals {
 
     /// The last refusal, while it keeps everybody from trying again.
     pub(super) fn holds(&self, now: Moment) -> Option<&Refused> {
-        self.last.as_ref().filter(|last| now < last.until)
+        self.last.as_deref().filter(|last| now < last.until)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -162,7 +163,7 @@ impl Engine {
     }
 
     /// The client's credential was accepted: what its refusal kept waiting is due.
-    pub(super) fn credential_accepted(&mut self, now: Now, client: &ClientName, version: String) {
+    pub(super) fn credential_accepted(&mut self, now: Now, client: &ClientName, version: Arc<str>) {
         let Some(state) = self.clients.get_mut(client) else { return };
         state.accepted = Some(version);
         if state.refusals.is_empty() {

@@ -35,7 +35,7 @@ const LONGEST_REQUESTED_WAIT: Duration = HOUR;
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Retry {
     transient: u32,
-    refused: usize,
+    refused: u32,
 }
 
 impl Retry {
@@ -68,7 +68,7 @@ impl Retry {
 
     fn ladder(&mut self, accepted_before: bool) -> Duration {
         let waits: &[Duration] = if accepted_before { &AFTER_ACCEPTANCE } else { &NEVER_ACCEPTED };
-        let wait = waits.get(self.refused).copied().unwrap_or(HOUR);
+        let wait = waits.get(self.refused as usize).copied().unwrap_or(HOUR);
         self.refused = self.refused.saturating_add(1);
         wait
     }

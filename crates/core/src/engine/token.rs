@@ -9,7 +9,6 @@ use tokenbroker_oauth::{AccessToken, Scope};
 
 use super::attempt::Stage;
 use super::failure::Failure;
-use super::kept::binding;
 use super::rejection::Rejections;
 use super::retry::Retry;
 use super::timers::Due;
@@ -43,8 +42,6 @@ pub(super) struct TokenState {
     pub(super) narrowing: Narrowing,
     /// What is asked of the server: the client's configuration, narrowed.
     pub(super) config: Arc<config::Client>,
-    /// [`binding`] of that: it is written down often, and changes hardly ever.
-    pub(super) binding: String,
     /// Where the token is published.
     pub(super) cell: Arc<Cell>,
     pub(super) stage: Stage,
@@ -59,11 +56,11 @@ pub(super) struct TokenState {
     /// The current token, expired or not.
     pub(super) held: Option<Arc<Published>>,
     /// The version of the credential that got it.
-    pub(super) got_with: Option<String>,
+    pub(super) got_with: Option<Arc<str>>,
     /// Its expiry was read off a wall clock that was this many seconds ahead of the time since boot.
     pub(super) expires_by_wall_clock: Option<i64>,
     pub(super) generation: u64,
-    pub(super) last_failure: Option<Failure>,
+    pub(super) last_failure: Option<Box<Failure>>,
     /// The failure that the operator was told of last, and whether the token was still served then.
     pub(super) told: Option<(&'static str, bool)>,
     pub(super) retry: Retry,
@@ -78,7 +75,6 @@ impl TokenState {
         Self {
             client: config.name.clone(),
             narrowing,
-            binding: binding(&config),
             config,
             cell,
             stage: Stage::Idle,
@@ -111,9 +107,9 @@ impl TokenState {
     pub(super) fn is_got_with(&self, version: &str) -> bool {
         match &self.stage {
             Stage::Idle => self.got_with.as_deref() == Some(version) && self.last_failure.is_none(),
-            Stage::Signing { version: used, .. }
-            | Stage::Ready { version: used, .. }
-            | Stage::Sending { version: used, .. } => used == version,
+            Stage::Signing(signing) => *signing.version == *version,
+            Stage::Ready(made) => *made.version == *version,
+            Stage::Sending { version: used, .. } => **used == *version,
             Stage::Behind | Stage::Queued { .. } | Stage::Loading | Stage::Discovering { .. } => false,
         }
     }
@@ -138,7 +134,7 @@ pub(super) struct Issued {
     pub(super) scope: Option<Scope>,
     pub(super) narrowed: bool,
     /// The version of the credential that got it.
-    pub(super) version: String,
+    pub(super) version: Arc<str>,
     /// Lifetime counts from the request: the reply may have taken long.
     pub(super) requested_at: Moment,
 }
@@ -226,7 +222,7 @@ impl Engine {
 
     /// The server issued the token again that there is: a cache of its own, which will not have another before this one
     /// is nearly expired. Asking more often changes nothing.
-    fn reissued(&mut self, now: Now, handle: u64, version: String, expires: Moment) {
+    fn reissued(&mut self, now: Now, handle: u64, version: Arc<str>, expires: Moment) {
         let Some(token) = self.tokens.get_mut(&handle) else { return };
         let Some(held) = &mut token.held else { return };
         held_until(held, &token.cell, expires, &mut self.effects);
@@ -279,7 +275,7 @@ impl Engine {
         let still_served = token.servable(now.boot).is_some();
         let news = (failure.code, still_served);
         let repeated = token.told.replace(news) == Some(news);
-        token.last_failure = Some(failure.clone());
+        token.last_failure = Some(Box::new(failure.clone()));
         token.not_before = now.boot.after(wait);
         self.effects.push_back(Effect::Note(Note::Failed {
             client: token.client.clone(),

@@ -74,7 +74,7 @@ impl Engine {
             return self.answer(waiter, Err(Refusal::unknown_client()));
         };
         let handle = state.configured;
-        if self.tokens.get(&handle).is_some_and(TokenState::is_idle) {
+        if self.tokens.get(&handle).is_some_and(|token| token.is_idle()) {
             state.refusals = Refusals::default();
         }
         self.wait(now, waiter, handle, Want::Renewal, deadline);
@@ -158,7 +158,7 @@ impl Engine {
         let Some(token) = self.tokens.get(&handle) else { return };
         let held = token.servable(now.boot).cloned();
         let refusal = token.last_failure.is_some().then(|| self.refusal(handle, now));
-        let is_refused = token.last_failure.as_ref().is_some_and(Failure::blocks);
+        let is_refused = token.last_failure.as_deref().is_some_and(Failure::blocks);
         let is_reissued = token.last_failure.is_none() && now.boot < token.not_before;
         for waiter in token.waiters.clone() {
             let Some(want) = self.waiters.get(&waiter).map(|waiter| waiter.want) else { continue };
@@ -221,7 +221,7 @@ impl Engine {
     pub(super) fn obstacle<'a>(&'a self, token: &'a TokenState) -> (Option<&'a Failure>, Option<Moment>) {
         match &self.inventory.failed {
             Some((failure, next_try)) if token.awaits_inventory() => (Some(failure), Some(*next_try)),
-            _ => (token.last_failure.as_ref(), token.due),
+            _ => (token.last_failure.as_deref(), token.due),
         }
     }
 }

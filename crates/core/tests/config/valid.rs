@@ -293,3 +293,23 @@ fn what_needs_a_restart_is_told_by_its_keys() {
     let reloadable = parse_text(&format!("{text}[keystore]\nstore = \"os-keyring\"\n")).unwrap();
     assert_eq!(old.restart_needed(&reloadable), [""; 0]);
 }
+
+#[test]
+fn what_did_not_change_is_taken_from_the_configuration_before() {
+    let config = |scope: &str, more: &str| {
+        let client = |name: &str, scope: &str| {
+            format!(
+                "[clients.{name}]\nissuer = \"as\"\nclient_id = \"{name}\"\nauth = \"client_secret_basic\"\n{scope}\n"
+            )
+        };
+        parse_text(&format!("{ISSUER}{}{}{more}", client("one", ""), client("two", scope))).unwrap()
+    };
+    let before = config("scope = \"read\"", "");
+    let third = "[clients.three]\nissuer = \"as\"\nclient_id = \"3\"\nauth = \"client_secret_post\"\n";
+    let new = config("scope = \"write\"", third);
+    let shared = new.clone().sharing(&before);
+    assert_eq!(shared, new);
+    assert!(Arc::ptr_eq(&shared.clients["one"], &before.clients["one"]));
+    assert!(Arc::ptr_eq(&shared.clients["two"], &new.clients["two"]));
+    assert!(Arc::ptr_eq(&shared.clients["three"], &new.clients["three"]));
+}

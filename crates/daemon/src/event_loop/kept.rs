@@ -7,8 +7,9 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenbroker_core::engine::{Event, KeptToken};
+use tokenbroker_core::engine::{Event, KeptToken, TokenToKeep};
 use tokenbroker_keystore::SealingKey;
+use tokenbroker_secret::heap;
 use tokio::task::JoinError;
 
 use super::{EventLoop, Outcome};
@@ -191,6 +192,7 @@ async fn load(shared: &Shared, file: TokenFile) -> Loaded {
     };
     let read = tokio::task::spawn_blocking(move || {
         let tokens = file.read(key.as_ref(), &clock::reading());
+        heap::give_back();
         (key, tokens)
     });
     match (read.await, trouble) {
@@ -203,7 +205,12 @@ async fn load(shared: &Shared, file: TokenFile) -> Loaded {
     }
 }
 
-async fn write(shared: &Shared, file: TokenFile, key: Option<SealingKey>, tokens: Vec<KeptToken>) -> Written {
+async fn write(
+    shared: &Shared,
+    file: TokenFile,
+    key: Option<SealingKey>,
+    tokens: Vec<TokenToKeep>,
+) -> Written {
     let key = match key {
         Some(key) => Ok(key),
         None => {
@@ -216,7 +223,13 @@ async fn write(shared: &Shared, file: TokenFile, key: Option<SealingKey>, tokens
         Err(error) => return Written { key: None, left_out: Err(error) },
     };
     let kept = key.clone();
-    let written = tokio::task::spawn_blocking(move || file.write(&key, tokens, &clock::reading())).await;
+    let written = tokio::task::spawn_blocking(move || {
+        let written = file.write(&key, tokens.iter().map(KeptToken::from), &clock::reading());
+        drop(tokens);
+        heap::give_back();
+        written
+    });
+    let written = written.await;
     let left_out = written.map_err(NotKept::Panicked).and_then(|written| written.map_err(Into::into));
     Written { key: Some(kept), left_out }
 }

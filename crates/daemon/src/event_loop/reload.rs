@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokenbroker_core::config::Config;
 use tokenbroker_core::engine::Event;
+use tokenbroker_secret::heap;
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
@@ -36,12 +37,15 @@ impl<H: Http> EventLoop<H> {
     fn read_configuration(&self) {
         systemd::reloading();
         let (files, report, own_uid) = (self.files.clone(), self.report.clone(), self.own_uid);
+        let before = self.shared.config.load_full();
         let read = tokio::task::spawn_blocking(move || {
             let config = files.read().map_err(|refused| ReloadRefused {
                 message: refused.to_string(),
                 hint: Some("nothing was changed; correct this and reload again".into()),
             })?;
+            let config = config.sharing(&before);
             let resolution = access::resolve(&config, own_uid);
+            heap::give_back();
             Ok((config, resolution))
         });
         tokio::task::spawn_local(async move {
@@ -82,10 +86,10 @@ impl<H: Http> EventLoop<H> {
             });
         }
         self.http.configure(&config.issuers);
-        let access = resolution.clients.clone();
-        self.engine.handle(clock::now(), Event::Configured { config: Box::new(config.clone()), access });
+        let (config, access) = (Arc::new(config), resolution.clients.clone());
+        self.engine.handle(clock::now(), Event::Configured { config: Arc::clone(&config), access });
         self.shared.quotas.limit(config.daemon.limits);
-        self.shared.config.store(Arc::new(config));
+        self.shared.config.store(config);
         self.unknown.clear();
         self.permit_what_is_known(resolution);
         Ok(())

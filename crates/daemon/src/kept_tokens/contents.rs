@@ -20,8 +20,8 @@ use crate::clock::Reading;
 const FORM: config::Configuration<config::LittleEndian, config::Varint, config::Limit<MAX_LENGTH>> =
     config::standard().with_limit::<MAX_LENGTH>();
 
-/// Everything that is encrypted.
-#[derive(Debug, Encode, Decode)]
+/// Everything that is encrypted, as it is read.
+#[derive(Debug, Decode)]
 pub(super) struct Contents {
     /// When it was written: nanoseconds since boot, and since 1970 (UTC).
     written: u64,
@@ -46,27 +46,34 @@ struct Token {
 }
 
 impl Contents {
-    /// Of as many as fit, and how many don't. Those that are as configured go first.
-    pub(super) fn of(mut tokens: Vec<KeptToken>, now: &Reading, limit: usize) -> (Self, usize) {
-        tokens.sort_by_key(|token| !token.narrowing.is_as_configured());
-        let given = tokens.len();
-        let mut length = 0;
-        let mut contents =
-            Self { written: now.boot.as_nanos(), written_wall: nanos(now.wall), tokens: Vec::new() };
-        contents.tokens.extend(tokens.iter().map(Token::of).take_while(|token| {
+    /// As many of the tokens as fit, the first ones, encoded; and how many don't fit.
+    ///
+    /// What is written of each is made when it is written: of very many there would be much.
+    pub(super) fn encode(
+        tokens: impl ExactSizeIterator<Item = KeptToken> + Clone,
+        now: &Reading,
+        limit: usize,
+    ) -> Option<(Secret, usize)> {
+        let (mut fitting, mut length, mut allocated) = (0, 0, 0);
+        for token in tokens.clone() {
+            let encoded = encoded_length(&Token::of(token))?;
             // The decoder counts what it allocates, too.
-            length += encoded_length(token).unwrap_or(limit) + size_of::<Token>();
-            length <= limit
-        }));
-        let left_out = given - contents.tokens.len();
-        (contents, left_out)
-    }
-
-    pub(super) fn encode(&self) -> Option<Secret> {
+            allocated += encoded + size_of::<Token>();
+            if allocated > limit {
+                break;
+            }
+            fitting += 1;
+            length += encoded;
+        }
+        let left_out = tokens.len() - fitting;
+        let head = (now.boot.as_nanos(), nanos(now.wall), fitting as u64);
         // All in one allocation of the right size: growing would leave copies behind.
-        let mut bytes = Zeroizing::new(vec![0; encoded_length(self)?]);
-        bincode::encode_into_slice(self, &mut bytes, FORM).ok()?;
-        Some(Secret::new(std::mem::take(&mut *bytes)))
+        let mut bytes = Zeroizing::new(vec![0; encoded_length(&head)? + length]);
+        let mut written = bincode::encode_into_slice(head, &mut bytes, FORM).ok()?;
+        for token in tokens.take(fitting) {
+            written += bincode::encode_into_slice(Token::of(token), &mut bytes[written..], FORM).ok()?;
+        }
+        Some((Secret::new(std::mem::take(&mut *bytes)), left_out))
     }
 
     /// `None` unless it is exactly such contents.
@@ -99,16 +106,16 @@ impl Contents {
 }
 
 impl Token {
-    fn of(token: &KeptToken) -> Self {
+    fn of(token: KeptToken) -> Self {
         Self {
             client: token.client.as_str().to_owned(),
-            binding: token.binding.clone(),
-            credential: token.credential.clone(),
+            binding: token.binding,
+            credential: token.credential.to_string(),
             narrowed_scope: token.narrowing.scope.as_ref().map(Scope::to_string),
-            narrowed_resource: token.narrowing.resource.iter().cloned().collect(),
-            narrowed_audience: token.narrowing.audience.clone(),
+            narrowed_resource: token.narrowing.resource.into_iter().collect(),
+            narrowed_audience: token.narrowing.audience,
             access_token: token.access_token.secret().clone(),
-            scope: token.scope.clone(),
+            scope: token.scope,
             expires: token.expires.as_nanos(),
             lifetime: nanos(token.lifetime),
         }
@@ -125,7 +132,7 @@ impl Token {
         Some(KeptToken {
             client: ClientName::new(&self.client)?,
             binding: self.binding,
-            credential: self.credential,
+            credential: self.credential.into(),
             narrowing,
             access_token: AccessToken::parse(self.access_token).ok()?,
             scope: self.scope,

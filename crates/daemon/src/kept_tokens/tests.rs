@@ -34,7 +34,7 @@ impl Fixture {
 
     #[track_caller]
     fn write(&self, tokens: Vec<KeptToken>, now: &Reading) {
-        assert_eq!(self.file.write(&self.key, tokens, now).unwrap(), 0);
+        assert_eq!(self.file.write(&self.key, tokens.into_iter(), now).unwrap(), 0);
     }
 
     fn read(&self, now: &Reading) -> Result<Vec<KeptToken>, Miss> {
@@ -106,6 +106,11 @@ fn token(client: &str) -> KeptToken {
     }
 }
 
+/// As they are written at 100 s.
+fn contents(tokens: &[KeptToken]) -> Secret {
+    Contents::encode(tokens.iter().cloned(), &at(100), MAX_LENGTH).unwrap().0
+}
+
 fn narrowed(client: &str) -> KeptToken {
     let narrowing = Narrowing {
         scope: Some(Scope::parse("read").unwrap()),
@@ -138,8 +143,7 @@ fn s57_no_token_is_readable_in_the_file_or_printed() {
     for clear in [CANARY, "app", "0123456789abcdef"] {
         assert!(!fixture.bytes().windows(clear.len()).any(|window| window == clear.as_bytes()), "{clear}");
     }
-    let printed =
-        format!("{:?} {:?}", fixture.read(&at(100)), Contents::of(vec![token("app")], &at(100), MAX_LENGTH));
+    let printed = format!("{:?} {:?}", fixture.read(&at(100)), contents(&[token("app")]));
     assert!(printed.contains("[redacted]") && !printed.contains(CANARY), "{printed}");
 }
 
@@ -228,7 +232,10 @@ fn s63_what_is_not_a_private_file_of_ours_is_not_read() {
     fs::remove_file(path).unwrap();
     fs::create_dir(path).unwrap();
     assert!(matches!(fixture.miss(), Miss::NotOurs(why) if why.contains("not a regular file")));
-    assert!(matches!(fixture.file.write(&fixture.key, vec![token("new")], &at(100)), Err(NotWritten::Io(_))));
+    assert!(matches!(
+        fixture.file.write(&fixture.key, [token("new")].into_iter(), &at(100)),
+        Err(NotWritten::Io(_))
+    ));
     fs::remove_dir(path).unwrap();
 
     let long = File::create_new(path).unwrap();
@@ -262,7 +269,7 @@ fn s71_a_newer_version_s_file_is_neither_read_nor_written_over_nor_removed() {
 
     // With another one under that name already, neither gives way.
     fixture.overwrite(&newer);
-    let refused = fixture.file.write(&fixture.key, vec![token("app")], &at(100)).unwrap_err();
+    let refused = fixture.file.write(&fixture.key, [token("app")].into_iter(), &at(100)).unwrap_err();
     assert!(
         matches!(&refused, NotWritten::NewerInTheWay { to, .. } if to.ends_with("/tokens-3")),
         "{refused:?}"
@@ -289,11 +296,14 @@ fn s60_a_leftover_of_a_crash_goes_with_the_next_write_or_removal() {
 fn s62_a_file_that_can_not_be_written_leaves_nothing_behind() {
     let fixture = Fixture::written();
     let missing = TokenFile::new(&fixture.directory.path().join("missing"));
-    assert!(matches!(missing.write(&fixture.key, vec![token("app")], &at(100)), Err(NotWritten::Io(_))));
+    assert!(matches!(
+        missing.write(&fixture.key, [token("app")].into_iter(), &at(100)),
+        Err(NotWritten::Io(_))
+    ));
     // /dev/full is a full disk as a file, but not one that can be renamed over; a directory in the way of the
     // temporary file fails before anything is written, and the file stays as it was.
     fs::create_dir(fixture.directory.path().join("tokens-1.tmp")).unwrap();
-    let refused = fixture.file.write(&fixture.key, vec![token("newer")], &at(200));
+    let refused = fixture.file.write(&fixture.key, [token("newer")].into_iter(), &at(200));
     assert!(matches!(refused, Err(NotWritten::Io(_))), "{refused:?}");
     assert_eq!(fixture.read(&at(200)).unwrap(), [token("app")]);
 }
@@ -344,12 +354,11 @@ fn boots_that_can_not_be_told_apart_are_not_the_same() {
 }
 
 #[test]
-fn what_does_not_fit_is_left_out_the_narrower_tokens_first() {
-    let tokens = vec![narrowed("one"), token("one"), narrowed("two"), token("two"), token("three")];
+fn what_does_not_fit_is_left_out_the_last_tokens_first() {
+    let tokens = [token("one"), token("two"), token("three"), narrowed("one"), narrowed("two")];
     let given = tokens.len();
     let clients_of = |limit: usize| {
-        let (contents, left_out) = Contents::of(tokens.clone(), &at(100), limit);
-        let encoded = contents.encode().unwrap();
+        let (encoded, left_out) = Contents::encode(tokens.iter().cloned(), &at(100), limit).unwrap();
         assert!(encoded.len() <= limit.max(32), "{} bytes of {limit}", encoded.len());
         let kept = Contents::decode(&encoded).unwrap().into_tokens(&[1; 16], &at(100)).unwrap();
         assert_eq!(kept.len() + left_out, given);
@@ -379,7 +388,6 @@ fn the_form_on_disk_stays() {
     assert_eq!(bytes[18..34], [1; 16]);
 
     let token = KeptToken { binding: "b".into(), credential: "v".into(), ..narrowed("app") };
-    let (contents, _) = Contents::of(vec![token], &at(100), MAX_LENGTH);
     let golden: &[&[u8]] = &[
         b"\xfd\x00\xe8\x76\x48\x17\x00\x00\x00",
         b"\xfd\x00\x68\x3d\xed\x95\x8d\x03\x00",
@@ -395,7 +403,7 @@ fn the_form_on_disk_stays() {
         b"\xfd\x00\x88\x2f\x79\x5d\x03\x00\x00",
         b"\xfd\x00\xa0\xb8\x30\x46\x03\x00\x00",
     ];
-    assert_eq!(contents.encode().unwrap().expose(), golden.concat());
+    assert_eq!(contents(&[token]).expose(), golden.concat());
 }
 
 proptest::proptest! {

@@ -9,6 +9,7 @@
 //! key is lost.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use aws_lc_rs::error;
 use serde::{Deserialize, Serialize};
@@ -21,8 +22,11 @@ use crate::{CredentialKind, envelope, sealed};
 const MAGIC: &[u8; 8] = b"TKBRKEYS";
 const FORMAT: u16 = 1;
 
-/// The stored values by service and user.
-pub(super) type Entries = BTreeMap<(String, String), Secret>;
+/// The stored values by their names.
+pub(super) type Entries = BTreeMap<Name, Secret>;
+
+/// Service and user. There may be very many users of the one service.
+pub(super) type Name = (Arc<str>, Box<str>);
 
 /// What the file says of itself without being decrypted.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,7 +67,7 @@ pub(super) fn seal(entries: &Entries, key: &Key) -> Result<Vec<u8>, error::Unspe
 fn header(entries: &Entries, key: &Key) -> Result<Vec<u8>, error::Unspecified> {
     let index: Vec<_> = entries
         .iter()
-        .map(|((_, user), value)| Indexed { user: user.clone(), kind: envelope::kind_of(value.expose()) })
+        .map(|((_, user), value)| Indexed { user: user.to_string(), kind: envelope::kind_of(value.expose()) })
         .collect();
     let index = serde_json::to_vec(&index).map_err(|_| error::Unspecified)?;
     let mut header = MAGIC.to_vec();
@@ -97,7 +101,7 @@ impl<'a> Header<'a> {
 }
 
 fn encode(entries: &Entries) -> Result<Zeroizing<Vec<u8>>, error::Unspecified> {
-    let length = |entry: (&(String, String), &Secret)| 12 + entry.0.0.len() + entry.0.1.len() + entry.1.len();
+    let length = |entry: (&Name, &Secret)| 12 + entry.0.0.len() + entry.0.1.len() + entry.1.len();
     let mut bytes = Zeroizing::new(Vec::with_capacity(entries.iter().map(length).sum()));
     for ((service, user), value) in entries {
         put(&mut bytes, service.as_bytes())?;
@@ -108,13 +112,18 @@ fn encode(entries: &Entries) -> Result<Zeroizing<Vec<u8>>, error::Unspecified> {
 }
 
 fn decode(mut bytes: &[u8]) -> Option<Entries> {
-    let mut entries = Entries::new();
+    let mut entries = Vec::new();
+    let mut service: Arc<str> = Arc::default();
     while !bytes.is_empty() {
-        let service = str::from_utf8(take(&mut bytes)?).ok()?.to_owned();
-        let user = str::from_utf8(take(&mut bytes)?).ok()?.to_owned();
-        entries.insert((service, user), Secret::from(take(&mut bytes)?));
+        let next = str::from_utf8(take(&mut bytes)?).ok()?;
+        if *service != *next {
+            service = next.into();
+        }
+        let user = str::from_utf8(take(&mut bytes)?).ok()?.into();
+        entries.push(((Arc::clone(&service), user), Secret::from(take(&mut bytes)?)));
     }
-    Some(entries)
+    // All at once, so that the nodes of the tree are full.
+    Some(entries.into_iter().collect())
 }
 
 /// Appends a field with its length in front.
@@ -140,9 +149,8 @@ mod tests {
 
     use super::*;
     fn entries() -> Entries {
-        let entry = |user: &str, value: &str| {
-            (("tokenbroker".to_owned(), user.to_owned()), Secret::from(value.as_bytes()))
-        };
+        let entry =
+            |user: &str, value: &str| (("tokenbroker".into(), user.into()), Secret::from(value.as_bytes()));
         Entries::from([entry("one/ab", "hunter2"), entry("two/cd", ""), entry("zwei/ef", "é")])
     }
 

@@ -85,6 +85,44 @@ fn a_secret_is_stored_found_after_a_restart_replaced_and_removed() {
 }
 
 #[test]
+fn many_secrets_are_stored_at_once_and_replace_what_was_there() {
+    for choice in [StoreChoice::EncryptedFile, StoreChoice::OsKeyring] {
+        let fixture = Fixture::new();
+        let mut store = fixture.open(choice);
+        let before = store.set_secret("two", &"old".into(), 10).unwrap();
+        store.set_secret("three", &"stays".into(), 10).unwrap();
+        let secrets = ["one", "two"].map(|client| (client.to_owned(), SecretString::from(client)));
+        store.set_secrets(BTreeMap::from(secrets), 5).unwrap();
+
+        let mut store = fixture.open(choice);
+        let listed = store.list(None).unwrap();
+        let clients: Vec<_> = listed.iter().map(|stored| (stored.client.as_str(), stored.created)).collect();
+        assert_eq!(clients, [("one", 5), ("three", 10), ("two", 5)]);
+        assert_ne!(store.list(Some("two")).unwrap(), before);
+        for (client, secret) in [("one", "one"), ("two", "two"), ("three", "stays")] {
+            let Some(Current::Secret { secret: stored, .. }) = store.current(client).unwrap() else {
+                panic!("{client} has a secret")
+            };
+            assert_eq!(stored, SecretString::from(secret));
+        }
+        let newer = store.set_secret("two", &"newer".into(), 1).unwrap();
+        assert_eq!(newer.len(), 1, "the order goes on from what was stored together");
+    }
+}
+
+#[test]
+fn one_secret_that_is_refused_keeps_the_others_from_being_stored() {
+    let fixture = Fixture::new();
+    let mut store = fixture.file();
+    for (client, secret) in [("two", ""), ("a/b", "x")] {
+        let secrets = [("one", "fine"), (client, secret)];
+        let secrets = secrets.map(|(client, secret)| (client.to_owned(), SecretString::from(secret)));
+        assert!(matches!(store.set_secrets(BTreeMap::from(secrets), 5), Err(Error::Refused { .. })));
+    }
+    assert_eq!(store.list(None), Ok(vec![]));
+}
+
+#[test]
 fn a_generated_key_signs_what_its_public_half_verifies() {
     use aws_lc_rs::signature::{ED25519, UnparsedPublicKey};
 

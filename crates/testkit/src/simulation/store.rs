@@ -1,6 +1,7 @@
 //! A key store that can be locked, slow or hanging, and whose content others can change.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokenbroker_core::config::ClientName;
@@ -19,7 +20,7 @@ const LATENCY: Duration = Duration::from_millis(2);
 /// A credential as it rests.
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
-    pub(crate) version: String,
+    pub(crate) version: Arc<str>,
     pub(crate) kind: CredentialKind,
     /// The secret, or what the key pair is known by.
     pub(crate) value: String,
@@ -41,7 +42,7 @@ impl Store {
         value: String,
     ) -> StoredCredential {
         self.last_version += 1;
-        let version = format!("v{}", self.last_version);
+        let version: Arc<str> = format!("v{}", self.last_version).into();
         self.credentials.insert(client.clone(), Kept { version: version.clone(), kind, value });
         StoredCredential { client: client.clone(), version, kind }
     }
@@ -92,7 +93,7 @@ impl Store {
         version: &str,
         input: &[u8],
     ) -> Result<Vec<u8>, KeyStoreFailure> {
-        let kept = self.credentials.get(client).filter(|kept| kept.version == version);
+        let kept = self.credentials.get(client).filter(|kept| *kept.version == *version);
         kept.map(|kept| signature(&kept.value, input)).ok_or_else(|| failure("has no such key"))
     }
 }

@@ -11,6 +11,7 @@ mod effects;
 mod incidents;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokenbroker_core::config::Config;
@@ -363,14 +364,15 @@ impl World {
 
     fn write_kept(&mut self) {
         if let Some(engine) = &self.engine {
-            self.kept.write(&self.clock, engine.tokens_to_keep(self.clock.now()));
+            let tokens = engine.tokens_to_keep(self.clock.now());
+            self.kept.write(&self.clock, tokens.iter().map(KeptToken::from).collect());
             self.is_unwritten = false;
         }
     }
 
     fn reload(&mut self) {
         self.config = self.site.config();
-        let config = Box::new(self.config.clone());
+        let config = Arc::new(self.config.clone());
         self.tell(Event::Configured { config, access: BTreeMap::new() });
         if let Some(engine) = &self.engine {
             self.oracle.configured(self.clock.at(), &self.site, &self.config, engine.slots());

@@ -10,8 +10,10 @@ use crate::{Caller, DEADLINE, Host};
 
 #[test]
 fn s69_no_get_fails_while_the_daemon_is_killed_and_started_again() {
-    let Host { daemon, install, server } = Host::new();
-    let broker = Broker::builder().socket(install.socket()).build();
+    let host = Host::new();
+    let broker = Broker::builder().socket(host.install.socket()).build();
+    host.warm(&Caller::Blocking(broker.clone()));
+    let Host { daemon, install, server } = host;
     let (gets, enough) = (AtomicU64::new(0), AtomicBool::new(false));
     let daemon = thread::scope(|scope| {
         // However this ends, the callers do.

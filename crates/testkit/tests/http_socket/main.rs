@@ -43,20 +43,23 @@ struct Site {
 impl Site {
     /// With these clients, each with the keys that its table has besides the usual ones, all of them warm.
     fn new(clients: &[(&str, &str)]) -> Self {
-        let site = Self::cold(clients);
-        for (name, _) in clients {
-            site.set_secret(name);
-        }
-        for (name, _) in clients {
-            wait_until(DEADLINE, || site.install.status(name)["state"] == "warm");
-        }
-        site
+        Self::cold(clients).warm(clients)
+    }
+
+    /// The same, with everything in the log that can be there.
+    fn tracing(clients: &[(&str, &str)]) -> Self {
+        let mut install = Install::new();
+        install.env("TOKENBROKER_LOG", "trace");
+        Self::start(install, clients).warm(clients)
     }
 
     /// The same without secrets.
     fn cold(clients: &[(&str, &str)]) -> Self {
+        Self::start(Install::new(), clients)
+    }
+
+    fn start(install: Install, clients: &[(&str, &str)]) -> Self {
         let server = AuthServer::start();
-        let install = Install::new();
         install.config(&config(&install, &server, clients));
         let daemon = install.start();
         for (name, _) in clients {
@@ -69,6 +72,16 @@ impl Site {
     fn reconfigure(&self, keys: &str, clients: &[(&str, &str)]) {
         self.install.config(&format!("{}{keys}\n", config(&self.install, &self.server, clients)));
         self.install.cli(["reload"]).run().success();
+    }
+
+    fn warm(self, clients: &[(&str, &str)]) -> Self {
+        for (name, _) in clients {
+            self.set_secret(name);
+        }
+        for (name, _) in clients {
+            wait_until(DEADLINE, || self.install.status(name)["state"] == "warm");
+        }
+        self
     }
 
     fn set_secret(&self, client: &str) {

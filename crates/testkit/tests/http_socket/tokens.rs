@@ -141,3 +141,27 @@ fn an_older_and_an_odd_caller_are_answered_too() {
     assert_eq!(last.ask("GET", "/v1/tokens/app", &["Connection: close"]).headers["connection"], "close");
     assert!(last.last_words().is_empty());
 }
+
+#[test]
+fn s57_neither_tokens_nor_what_callers_send_as_secrets_are_in_the_log_or_in_metrics() {
+    let site = Site::tracing(&[CLIENT]);
+    let mut caller = site.dial();
+    let tokens = [
+        caller.get("/v1/tokens/app").json(),
+        caller.get("/v1/tokens/app?scope=api:read").json(),
+        caller.post(&[], "grant_type=client_credentials&client_id=app&client_secret=canary-1").json(),
+    ];
+    // `app:canary-2`, and `wrong:canary-3`.
+    for (basic, status) in [("YXBwOmNhbmFyeS0y", 200), ("d3Jvbmc6Y2FuYXJ5LTM=", 401)] {
+        let header = format!("Authorization: Basic {basic}");
+        assert_eq!(caller.post(&[&header], "grant_type=client_credentials").status, status);
+    }
+    let told = [caller.get("/metrics").body, caller.get("/v1/status").body, site.daemon.log()].concat();
+    assert!(told.contains("TRACE") && told.contains("a connection"), "the log has everything: {told}");
+    for token in &tokens {
+        assert!(!told.contains(token["access_token"].as_str().unwrap()), "a token is in {told}");
+    }
+    for canary in ["canary", "YXBwOmNhbmFyeS0y", "d3Jvbmc6Y2FuYXJ5LTM="] {
+        assert!(!told.contains(canary), "{canary} is in {told}");
+    }
+}

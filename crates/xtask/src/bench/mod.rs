@@ -19,6 +19,7 @@ mod push;
 mod race;
 mod report;
 mod samples;
+mod scale;
 mod site;
 mod throughput;
 mod warm_start;
@@ -45,7 +46,7 @@ struct Group {
     measure: fn(&Settings) -> Result<Section>,
 }
 
-const GROUPS: [Group; 9] = [
+const GROUPS: [Group; 10] = [
     Group { name: "blocking", measure: blocking::measure },
     Group { name: "async", measure: asynchronous::measure },
     Group { name: "throughput", measure: throughput::measure },
@@ -53,6 +54,7 @@ const GROUPS: [Group; 9] = [
     Group { name: "http", measure: http::measure },
     Group { name: "program", measure: program::measure },
     Group { name: "push", measure: push::measure },
+    Group { name: "scale", measure: scale::measure },
     Group { name: "isolation", measure: isolation::measure },
     Group { name: "warm-start", measure: warm_start::measure },
 ];

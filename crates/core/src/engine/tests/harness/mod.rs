@@ -5,6 +5,7 @@ mod server;
 mod store;
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::Config;
@@ -143,7 +144,7 @@ impl World {
     }
 
     pub(super) fn reload(&mut self, config: &Config) {
-        self.happens(Event::Configured { config: Box::new(config.clone()), access: BTreeMap::new() });
+        self.happens(Event::Configured { config: Arc::new(config.clone()), access: BTreeMap::new() });
     }
 
     /// A credential is stored through the broker.
@@ -274,7 +275,7 @@ impl World {
             Effect::Published { handle } => self.published.push(handle),
             Effect::LoadTokens => self.comes_back(self.store.latency, Event::Restored(self.kept.clone())),
             Effect::KeepTokens => {
-                self.kept = self.engine.tokens_to_keep(self.clocks());
+                self.kept = self.engine.tokens_to_keep(self.clocks()).iter().map(KeptToken::from).collect();
                 self.kept_at.push(self.now);
             }
             Effect::ListCredentials => {

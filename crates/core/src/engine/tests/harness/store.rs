@@ -47,7 +47,8 @@ impl KeyStore {
 
     fn set(&mut self, client: &str, kind: CredentialKind, secret: &str) -> StoredCredential {
         self.versions += 1;
-        let stored = StoredCredential { client: name(client), version: format!("v{}", self.versions), kind };
+        let stored =
+            StoredCredential { client: name(client), version: format!("v{}", self.versions).into(), kind };
         self.credentials.insert(name(client), (stored.clone(), secret.into()));
         stored
     }
@@ -77,7 +78,7 @@ impl KeyStore {
     pub(super) fn sign(&mut self, client: &ClientName, version: &str) -> Result<Vec<u8>, KeyStoreFailure> {
         self.check()?;
         match self.credentials.get(client) {
-            Some((stored, _)) if stored.version == version => Ok(b"signature".to_vec()),
+            Some((stored, _)) if *stored.version == *version => Ok(b"signature".to_vec()),
             _ => Err(KeyStoreFailure { message: "there is no such key".into(), hint: None }),
         }
     }
