@@ -16,16 +16,31 @@ The daemon is looked for at --socket, $TOKENBROKER_SOCKET, the user's socket, th
 Exit codes: 0 done; 1 other failure; 2 usage; 3 no daemon reachable; 4 denied, or no such client;
 5 no token now, the daemon keeps trying; 6 blocked, somebody must act.";
 
+/// The arguments of every command.
+pub(crate) type Arguments = ArgumentsOf<Command>;
+
 /// Current service tokens from the tokenbroker daemon, and what keeps them coming.
 #[derive(Parser)]
 #[command(name = "tokenbroker", version, after_help = AFTER_HELP)]
-pub(crate) struct Arguments {
+pub(crate) struct ArgumentsOf<C: Subcommand> {
     /// Where the daemon listens
     // It stands among the options of every subcommand: last.
     #[arg(long, global = true, value_name = "PATH", display_order = 900)]
     pub socket: Option<PathBuf>,
     #[command(subcommand)]
-    pub command: Command,
+    pub command: C,
+}
+
+/// What programs run for each request, without the definitions of all other commands: these take longer than the get.
+#[derive(Subcommand)]
+enum OnlyGet {
+    Get(Get),
+}
+
+impl From<ArgumentsOf<OnlyGet>> for Arguments {
+    fn from(ArgumentsOf { socket, command: OnlyGet::Get(get) }: ArgumentsOf<OnlyGet>) -> Self {
+        Self { socket, command: Command::Get(get) }
+    }
 }
 
 impl Arguments {
@@ -35,7 +50,12 @@ impl Arguments {
     }
 
     fn read(words: impl IntoIterator<Item = impl Into<OsString> + Clone>) -> Result<Self, clap::Error> {
-        let arguments = Self::try_parse_from(words)?;
+        let words: Vec<OsString> = words.into_iter().map(Into::into).collect();
+        let arguments = match ArgumentsOf::<OnlyGet>::try_parse_from(&words) {
+            Ok(get) => get.into(),
+            // Whatever is to be said, help too, is said of all commands.
+            Err(_) => Self::try_parse_from(&words)?,
+        };
         // Clap knows conflicts of options, not of their values.
         match &arguments.command {
             Command::Get(get) if get.json && get.format.is_some_and(|format| format != Format::Json) => {
@@ -68,7 +88,7 @@ pub(crate) enum Command {
     Reload,
 }
 
-#[derive(Args)]
+#[derive(Args, Debug, PartialEq, Eq)]
 pub(crate) struct Get {
     /// The client's name in the configuration
     pub client: String,
@@ -248,6 +268,50 @@ mod tests {
     #[test]
     fn the_definition_is_consistent() {
         Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_get_is_the_same_among_the_other_commands_and_alone() {
+        let words = [
+            &["get", "signtext"][..],
+            &["--socket", "/a", "get", "signtext", "--json"],
+            &["get", "--socket=/a", "--scope", "a b", "--scope", "c", "--resource", "r", "signtext"],
+            &[
+                "get",
+                "signtext",
+                "--format",
+                "curl",
+                "--min-ttl",
+                "60s",
+                "--wait",
+                "500ms",
+                "--audience",
+                "a",
+            ],
+        ];
+        for words in words {
+            let words = || ["tokenbroker"].iter().chain(words);
+            let all = Arguments::try_parse_from(words()).unwrap();
+            let alone = Arguments::from(ArgumentsOf::<OnlyGet>::try_parse_from(words()).unwrap());
+            let (Command::Get(all_get), Command::Get(get)) = (all.command, alone.command) else {
+                panic!("{:?} is a get", words().collect::<Vec<_>>())
+            };
+            assert_eq!((all.socket, all_get), (alone.socket, get));
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_get_is_said_as_among_the_other_commands() {
+        for words in
+            [&["get"][..], &["get", "x", "--no-such"], &["gett", "x"], &["get", "--help"], &["--help"], &[]]
+        {
+            let words = || ["tokenbroker"].iter().chain(words);
+            let (Err(said), Err(expected)) = (Arguments::read(words()), Arguments::try_parse_from(words()))
+            else {
+                panic!("{:?} says something", words().collect::<Vec<_>>())
+            };
+            assert_eq!(said.render().to_string(), expected.render().to_string());
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(super) fn measure(settings: &Settings) -> Result<Section> {
     let mut contenders: Vec<Box<dyn Contender>> =
         vec![Box::new(PingPong::start(&exchange)?), Box::new(Get::connect(&site)?)];
     let mut absent = Vec::new();
-    let nginx = Nginx::start("/token", &site::token());
+    let nginx = Nginx::start("/token", site.token());
     let caller = |nginx: &Nginx| HttpCaller::connect("nginx, HTTP, a file", &nginx.socket(), "/token");
     match &nginx {
         Ok(nginx) => contenders.push(Box::new(caller(nginx)?)),

@@ -35,7 +35,7 @@ pub(super) fn measure(settings: &Settings) -> Result<Section> {
     let path = format!("/v1/tokens/{}", site::client());
     let ours = HttpCaller::connect("tokenbroker, HTTP", &socket(site.install()), &path)?;
     let body = ours.body().to_owned();
-    if !body.contains(&site::token()) {
+    if !body.contains(site.token()) {
         return Err("the response holds no token".into());
     }
     let nginx = match Nginx::start(&path, &body) {

@@ -29,7 +29,7 @@ pub(super) fn measure(settings: &Settings) -> Result<Section> {
             binary("tokenbroker"),
             &get,
             &site.socket(),
-            &format!("{}\n", site::token()),
+            &format!("{}\n", site.token()),
         )?),
     ];
     let pace = Pace { warm_up: 20, ..settings.pace(100, 10) };

@@ -9,6 +9,7 @@ use tokenbroker_client::blocking::Broker;
 use tokenbroker_client::protocol::{self, Command, FrameBuffer, GetToken, Reply, Request, Response};
 use tokio::io::AsyncReadExt;
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
 
 use super::Settings;
 use super::figure::Figure;
@@ -36,7 +37,7 @@ pub(super) fn measure(settings: &Settings) -> Result<Section> {
     allow_descriptors()?;
     settings.cpus.use_two()?;
     let site = Site::start()?;
-    let runtime = Builder::new_current_thread().enable_io().build()?;
+    let runtime = Builder::new_current_thread().enable_all().build()?;
     let mut subscribers =
         (0..SUBSCRIBERS).map(|_| Subscriber::new(&site, &runtime)).collect::<Result<Vec<_>>>()?;
     let (mut rounds, mut slowest) = (Rounds::default(), 0);
@@ -75,14 +76,17 @@ fn renewal(site: &Site, runtime: &Runtime, subscribers: &mut Vec<Subscriber>) ->
         broker.request(renew, PATIENCE).map(drop)
     });
     let mut times = Vec::with_capacity(SUBSCRIBERS);
-    runtime.block_on(async {
+    let everybody = async {
         for subscriber in waiting {
             let (subscriber, time) = subscriber.await??;
             subscribers.push(subscriber);
             times.push(time);
         }
         Result::Ok(())
-    })?;
+    };
+    runtime
+        .block_on(async { timeout(PATIENCE, everybody).await })
+        .map_err(|_| "not every subscriber has heard of the new token")??;
     renewed.join().map_err(|_| "the renewal panicked")??;
     subscribers.iter_mut().try_for_each(Subscriber::check)?;
     let first = times.iter().copied().min().unwrap_or(0);

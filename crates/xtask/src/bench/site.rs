@@ -5,6 +5,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use serde_json::Value;
 use tokenbroker_client::protocol::hello::{CallerHello, DaemonHello};
 use tokenbroker_client::protocol::{self, Command, FrameBuffer, GetToken, Reply, Request, Response};
 use tokenbroker_testkit::{AuthServer, Client, Daemon, Fault, Install, configuration};
@@ -23,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A daemon with one warm client.
 pub(crate) struct Site {
     install: Install,
+    token: String,
     _daemon: Daemon,
     _server: AuthServer,
 }
@@ -44,7 +46,10 @@ impl Site {
         let server = AuthServer::builder().lifetime(Duration::from_secs(3600)).start();
         server.register(Client::secret_basic(&client(), "s3cret"));
         server.set_fault(Fault::Edited(|reply| {
-            reply.insert("access_token".into(), token().into());
+            // Another one each time, as it was, and longer.
+            let issued = reply.get("access_token").and_then(Value::as_str).unwrap_or_default();
+            let padded = format!("{issued:t<TOKEN$}");
+            reply.insert("access_token".into(), padded.into());
         }));
         let install = Install::new();
         let issuer = configuration::issuer("local", &server);
@@ -55,12 +60,12 @@ impl Site {
             return Err(checked.stderr.trim_end().into());
         }
         let daemon = install.start();
-        let site = Self { install, _daemon: daemon, _server: server };
-        site.install.cli(["secret", "set", &self::client()]).stdin("s3cret").run().success();
-        if site.install.cli(["get", &self::client()]).run().success() != format!("{}\n", token()) {
-            return Err("the token is not the one that was issued".into());
+        install.cli(["secret", "set", &self::client()]).stdin("s3cret").run().success();
+        let token = install.cli(["get", &self::client()]).run().success().trim_end().to_owned();
+        if token.len() != TOKEN {
+            return Err(format!("the token has {} bytes instead of {TOKEN}", token.len()).into());
         }
-        Ok(site)
+        Ok(Self { install, token, _daemon: daemon, _server: server })
     }
 
     /// The daemon's socket.
@@ -87,8 +92,23 @@ impl Site {
         let mut frame = length.to_vec();
         frame.resize(4 + payload, 0);
         stream.read_exact(&mut frame[4..])?;
-        check(&frame)?;
+        self.check(&frame)?;
         Ok(Exchange { request, reply: frame.len() })
+    }
+
+    /// The client's token.
+    pub(crate) fn token(&self) -> &str {
+        &self.token
+    }
+
+    /// An error if a frame is not a reply with the token.
+    pub(crate) fn check(&self, frame: &[u8]) -> Result {
+        match protocol::decode::<Reply>(&frame[4..])? {
+            Reply { id: ID, response: Response::Token(held) } if held.access_token.expose() == self.token => {
+                Ok(())
+            }
+            _ => Err("the daemon's reply is not the token".into()),
+        }
     }
 
     /// A connection on which hellos have been exchanged.
@@ -117,24 +137,11 @@ pub(crate) fn connect(socket: &std::path::Path) -> Result<UnixStream> {
     }
 }
 
-/// An error if a frame is not a reply with the token.
-pub(crate) fn check(frame: &[u8]) -> Result {
-    match protocol::decode::<Reply>(&frame[4..])? {
-        Reply { id: ID, response: Response::Token(held) } if held.access_token.expose() == token() => Ok(()),
-        _ => Err("the daemon's reply is not the token".into()),
-    }
-}
-
 /// The client.
 pub(crate) fn client() -> String {
     // What a request has besides the name.
     const REST: usize = 14;
     format!("bench-{}", "c".repeat(REQUEST - REST - "bench-".len()))
-}
-
-/// Its token.
-pub(crate) fn token() -> String {
-    "t".repeat(TOKEN)
 }
 
 fn get() -> Request {

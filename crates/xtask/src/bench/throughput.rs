@@ -14,7 +14,7 @@ use super::baseline::echo::{self, Echo, Threads};
 use super::figure::Figure;
 use super::report::{Entry, Section, Table};
 use super::samples::{Rounds, median};
-use super::site::{self, Exchange, Site};
+use super::site::{Exchange, Site};
 use crate::Result;
 use crate::clock::{Laps, Stopwatch};
 
@@ -66,6 +66,7 @@ fn load(settings: &Settings, connections: usize, place: &str) -> Result<(Table, 
     }
     for _ in 0..settings.rounds(ROUNDS) {
         loads.iter_mut().try_for_each(Load::round)?;
+        loads[2].replies().try_for_each(|reply| site.check(reply))?;
     }
     let better = usize::from(median(loads[1].rates.clone()) > median(loads[0].rates.clone()));
     let ratio =
@@ -80,8 +81,6 @@ struct Load {
     name: &'static str,
     runtime: Runtime,
     callers: Vec<Caller>,
-    /// Whether its replies are tokens.
-    native: bool,
     rounds: Rounds,
     /// Exchanges a second, round by round.
     rates: Vec<f64>,
@@ -89,18 +88,15 @@ struct Load {
 
 impl Load {
     fn raw(name: &'static str, socket: PathBuf, exchange: &Exchange, connections: usize) -> Result<Self> {
-        Self::new(name, false, exchange, connections, || {
-            Ok(std::os::unix::net::UnixStream::connect(&socket)?)
-        })
+        Self::new(name, exchange, connections, || Ok(std::os::unix::net::UnixStream::connect(&socket)?))
     }
 
     fn native(site: &Site, exchange: &Exchange, connections: usize) -> Result<Self> {
-        Self::new("tokenbroker, native protocol", true, exchange, connections, || site.connect())
+        Self::new("tokenbroker, native protocol", exchange, connections, || site.connect())
     }
 
     fn new(
         name: &'static str,
-        native: bool,
         exchange: &Exchange,
         connections: usize,
         connect: impl Fn() -> Result<std::os::unix::net::UnixStream>,
@@ -114,7 +110,7 @@ impl Load {
             Ok(Caller { stream, exchange: exchange.clone(), buffer: echo::buffer(), nanoseconds: Vec::new() })
         };
         let callers = std::iter::repeat_with(caller).take(connections).collect::<Result<_>>()?;
-        Ok(Self { name, runtime, callers, native, rounds: Rounds::default(), rates: Vec::new() })
+        Ok(Self { name, runtime, callers, rounds: Rounds::default(), rates: Vec::new() })
     }
 
     fn round(&mut self) -> Result {
@@ -133,13 +129,15 @@ impl Load {
         let mut nanoseconds = Vec::new();
         for caller in &mut self.callers {
             nanoseconds.append(&mut caller.nanoseconds);
-            if self.native {
-                site::check(&caller.buffer[..caller.exchange.reply])?;
-            }
         }
         self.rates.push(nanoseconds.len() as f64 / took.as_secs_f64());
         self.rounds.push(nanoseconds);
         Ok(())
+    }
+
+    /// The last one on each connection.
+    fn replies(&self) -> impl Iterator<Item = &[u8]> {
+        self.callers.iter().map(|caller| &caller.buffer[..caller.exchange.reply])
     }
 
     /// What came before was a warm-up.
