@@ -56,7 +56,7 @@ impl Connection {
     pub(super) fn new(stream: Stream, peer: PeerIdentity, admission: Admission, shared: Arc<Shared>) -> Self {
         Self {
             stream,
-            session: Session::new(peer, Arc::clone(&shared)),
+            session: Session::new(peer, &admission, Arc::clone(&shared)),
             received: FrameBuffer::default(),
             replies: Vec::new(),
             most_under_way: shared.config.load().daemon.limits.requests_per_connection as usize,
