@@ -38,6 +38,9 @@ const FULL: usize = 64 * 1024;
 /// The room for replies that a connection keeps while there are none.
 const KEPT: usize = 8 * 1024;
 
+/// After so many requests it is the other connections' turn: what a caller has sent at once can be thousands.
+const AT_A_TIME: usize = 64;
+
 /// A connection and what is under way on it.
 pub(super) struct Connection {
     stream: Stream,
@@ -124,6 +127,11 @@ impl Connection {
                 self.reply(CONNECTION, failure.into());
                 return self.flush().await.err().unwrap_or(Ended::TooMuch);
             }
+            if taken == AT_A_TIME {
+                frame_deadline = None;
+                tokio::task::yield_now().await;
+                continue;
+            }
             let reading = self.under_way.len() < self.most_under_way;
             if taken > 0 || !reading || !self.received.is_partial() {
                 frame_deadline = None;
@@ -156,10 +164,10 @@ impl Connection {
         self.flush().await.err().unwrap_or(Ended::Stopping)
     }
 
-    /// Takes the requests that were received whole and writes what can be answered at once; says how many it took.
+    /// Takes requests that were received whole and writes what can be answered at once; says how many it took.
     async fn take_requests(&mut self) -> Result<usize, Ended> {
         let mut taken = 0;
-        while self.under_way.len() < self.most_under_way {
+        while taken < AT_A_TIME && self.under_way.len() < self.most_under_way {
             let Request { id, command } = match self.received.next_frame().map(|frame| frame.map(decode)) {
                 Ok(Some(Ok(request))) => request,
                 Ok(None) => break,
