@@ -48,7 +48,7 @@ pub(super) struct Connection {
     shared: Arc<Shared>,
     received: FrameBuffer,
     replies: Vec<u8>,
-    /// Further requests are read when one of so many is done.
+    /// Further requests are taken when one of so many is done.
     most_under_way: usize,
     under_way: UnderWay,
     subscriptions: Subscriptions,
@@ -132,13 +132,15 @@ impl Connection {
                 tokio::task::yield_now().await;
                 continue;
             }
-            let reading = self.under_way.len() < self.most_under_way;
-            if taken > 0 || !reading || !self.received.is_partial() {
+            let taking = self.under_way.len() < self.most_under_way;
+            if taken > 0 || !taking || !self.received.is_partial() {
                 frame_deadline = None;
             }
-            if reading && self.received.is_partial() {
+            if taking && self.received.is_partial() {
                 frame_deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(FRAME_DEADLINE)));
             }
+            // A caller that leaves is noticed whatever it has under way.
+            let reading = taking || self.received.has_room();
             let step = tokio::select! {
                 received = receive(&mut self.stream, &mut self.received), if reading => received,
                 Some((id, outcome)) = self.under_way.next() => {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokenbroker_protocol::{CONNECTION, Command, FailureCode, GetToken, Response};
 use tokenbroker_testkit::wire::request;
-use tokenbroker_testkit::{Fault, Wire, require_or_skip, root, wait_until};
+use tokenbroker_testkit::{Fault, Wire, configuration, require_or_skip, root, wait_until};
 
 use crate::Host;
 
@@ -120,5 +120,23 @@ fn further_requests_are_read_when_one_under_way_is_done() {
     wire.ask(3, Command::Ping);
     let ids: Vec<u32> = (0..3).map(|_| wire.reply().unwrap().id).collect();
     assert_ne!(ids[0], 3, "it was read before one of the two was done: {ids:?}");
+    host.expect_well();
+}
+
+#[test]
+fn s12_a_caller_that_leaves_with_all_that_it_may_have_under_way_is_noticed() {
+    let slow = configuration::client("slow", "as", "client_secret_post");
+    let limits = format!("max_requests_per_connection = 2\nmax_connections_per_uid = {CONNECTIONS}");
+    let host = Host::with(&format!("{limits}\n{slow}"));
+    host.server.set_fault(Fault::Hang);
+    host.install.cli(["secret", "set", "slow"]).stdin("secret").run().success();
+    let mut wires: Vec<Wire> = (0..CONNECTIONS).map(|_| host.greeted()).collect();
+    for wire in &mut wires {
+        let get = || GetToken { client: "slow".into(), wait_ms: Some(3_600_000), ..GetToken::default() };
+        let get = |id| request(id, Command::GetToken(get()));
+        wire.send(&[get(1), get(2), request(3, Command::Ping)].concat());
+    }
+    drop(wires);
+    wait_until(SOON, || host.install.cli(["get", "app"]).run().code == 0);
     host.expect_well();
 }
