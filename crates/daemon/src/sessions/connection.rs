@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Sleep;
 use zeroize::Zeroize;
 
-use super::subscriptions::Subscriptions;
+use super::subscriptions::{Subscriptions, Taken};
 use super::under_way::UnderWay;
 use crate::clock;
 use crate::convert;
@@ -208,9 +208,9 @@ impl Connection {
             let message = "there is a subscription with this id on the connection";
             return self.reply(id, Failure::new(FailureCode::InvalidRequest, message).into());
         }
-        match self.admission.begin() {
-            Ok(counted) => {
-                self.subscriptions.expect(id, get.clone(), counted);
+        match Taken::for_subscription(&self.admission, &get) {
+            Ok(taken) => {
+                self.subscriptions.expect(id, get.clone(), taken);
                 self.request(id, Command::GetToken(get));
             }
             Err(failure) => self.reply(id, failure.into()),
@@ -267,15 +267,24 @@ impl Connection {
             let mut write = pin!(self.stream.write_all(&self.replies));
             // Nearly always the socket takes it at once, and no deadline is needed.
             match poll!(&mut write) {
-                Poll::Ready(written) => Ok(written),
-                Poll::Pending => tokio::time::timeout(WRITE_DEADLINE, write).await,
+                Poll::Ready(written) => written.map_err(Ended::Io),
+                // What the caller leaves unread is held for it.
+                Poll::Pending => {
+                    match self.admission.hold(self.received.capacity() + self.replies.capacity()) {
+                        Ok(()) => match tokio::time::timeout(WRITE_DEADLINE, write).await {
+                            Ok(written) => written.map_err(Ended::Io),
+                            Err(_) => Err(Ended::TooSlow),
+                        },
+                        Err(_) => Err(Ended::TooMuch),
+                    }
+                }
             }
         };
         // Only what was written: wiping the spare room, too, would cost more than the write.
         self.replies.as_mut_slice().zeroize();
         self.replies.clear();
         self.replies.shrink_to(KEPT);
-        written.map_err(|_| Ended::TooSlow)?.map_err(Ended::Io)
+        written
     }
 }
 

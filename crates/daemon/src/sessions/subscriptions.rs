@@ -8,7 +8,7 @@ use tokenbroker_core::slots::{Cell, Watch};
 use tokenbroker_core::time::Moment;
 use tokenbroker_protocol::{Failure, GetToken, Response};
 
-use crate::quotas;
+use crate::quotas::{self, Admission};
 use crate::requests::{Outcome, Session};
 use crate::shared::Shared;
 use crate::subscribers::{Mailbox, Registration};
@@ -19,7 +19,22 @@ pub(super) struct Subscriptions {
     mailbox: Arc<Mailbox>,
     by_id: HashMap<u32, Subscription>,
     /// Those whose first token is being waited for.
-    waiting: HashMap<u32, (GetToken, quotas::UnderWay)>,
+    waiting: HashMap<u32, (GetToken, Taken)>,
+}
+
+/// What a subscription takes of its user's quota.
+pub(super) struct Taken {
+    _counted: quotas::UnderWay,
+    _held: quotas::Room,
+}
+
+impl Taken {
+    /// As one more that is under way, with room for what is asked: a caller can make that as long as a frame.
+    pub(super) fn for_subscription(admission: &Admission, get: &GetToken) -> Result<Self, Failure> {
+        let texts = get.resource.iter().chain([&get.client]).chain(&get.scope).chain(&get.audience);
+        let bytes = texts.map(|text| size_of::<String>() + text.len()).sum();
+        Ok(Self { _counted: admission.begin()?, _held: admission.room(bytes)? })
+    }
 }
 
 struct Subscription {
@@ -27,7 +42,7 @@ struct Subscription {
     /// `None` if it was gone by the time that its first token was told; the first look ends it.
     watched: Option<Watched>,
     told: Option<Told>,
-    _counted: quotas::UnderWay,
+    _taken: Taken,
 }
 
 /// A token key that the event loop tells of.
@@ -58,8 +73,8 @@ impl Subscriptions {
     }
 
     /// A subscription is asked for; its first token follows.
-    pub(super) fn expect(&mut self, id: u32, get: GetToken, counted: quotas::UnderWay) {
-        self.waiting.insert(id, (get, counted));
+    pub(super) fn expect(&mut self, id: u32, get: GetToken, taken: Taken) {
+        self.waiting.insert(id, (get, taken));
     }
 
     /// Whether a subscription with this id is there, or waited for.
@@ -72,11 +87,11 @@ impl Subscriptions {
     /// Nothing can be missed: whatever is published after this is news, and what was published since the answer is told
     /// by the first look that this asks for.
     pub(super) fn answered(&mut self, session: &Session, id: u32, outcome: &Outcome) {
-        let Some((get, counted)) = self.waiting.remove(&id) else { return };
+        let Some((get, taken)) = self.waiting.remove(&id) else { return };
         let Outcome::Token { granted, .. } = outcome else { return };
         let watched = session.token_key(&get).ok().map(|cell| self.watch(&cell, id));
         let told = Some(Told::of(granted));
-        self.by_id.insert(id, Subscription { get, watched, told, _counted: counted });
+        self.by_id.insert(id, Subscription { get, watched, told, _taken: taken });
         self.mailbox.put(id);
     }
 
@@ -192,7 +207,8 @@ mod tests {
         let session = Session::new(peer, &admission, Arc::clone(&shared));
         let mut subscriptions = Subscriptions::new(shared);
         let get = GetToken { client: "gone".into(), ..GetToken::default() };
-        subscriptions.expect(7, get, admission.begin().unwrap());
+        let taken = Taken::for_subscription(&admission, &get).unwrap();
+        subscriptions.expect(7, get, taken);
 
         let now = Moment::BOOT;
         subscriptions.answered(&session, 7, &Outcome::Token { granted: granted(), now });
