@@ -50,8 +50,8 @@
 //!
 //! A get ends, one way or the other, within its [`wait`](TokenRequest::wait) (ten seconds unless given) and two
 //! seconds more. When the connection breaks or the daemon is restarting, it is repeated within that time. A `wait`
-//! that was given also covers a daemon that can't be reached; without one that is an error at once. What changes
-//! something is never sent twice.
+//! that was given also covers a daemon that can't be reached, or has no room for more of this user's callers; without
+//! one that is an error at once. What changes something is never sent twice.
 
 mod attempts;
 pub mod blocking;
