@@ -27,8 +27,10 @@ impl Resource {
         let thread = thread::spawn(move || {
             // A connection without a request ends it.
             while let Some((mut stream, token)) = next(&listener) {
-                stream.write_all(reply(token.as_deref()).as_ref().as_bytes()).unwrap();
+                let reply = reply(token.as_deref());
+                // Whoever has the reply may look at once.
                 seen.lock().unwrap().push(token);
+                stream.write_all(reply.as_ref().as_bytes()).unwrap();
             }
         });
         Self { address, url: format!("http://{address}/data"), presented, thread: Some(thread) }
