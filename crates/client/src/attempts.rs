@@ -35,6 +35,8 @@ pub(crate) enum Setback {
     Forgotten,
     /// The daemon is shutting down, and has done nothing.
     ShuttingDown(Failure),
+    /// The daemon has no room for more of this user's callers now, and has done nothing.
+    TooMuch(Failure),
     /// The call's time is over.
     TimedOut,
     /// Another attempt would bring nothing else.
@@ -47,7 +49,7 @@ impl Setback {
         match self {
             Self::Absent(tried) => Error::NoDaemon { tried },
             Self::Lost { source, .. } => Error::ConnectionLost { source },
-            Self::ShuttingDown(failure) => Error::Failed(failure),
+            Self::ShuttingDown(failure) | Self::TooMuch(failure) => Error::Failed(failure),
             Self::Busy | Self::Forgotten | Self::TimedOut => Error::TimedOut { after: deadline },
             Self::Final(error) => error,
         }
@@ -83,7 +85,9 @@ impl Attempts {
     pub(crate) fn after(&mut self, setback: Setback, elapsed: Duration) -> Result<Duration, Error> {
         let left = match &setback {
             Setback::Final(_) | Setback::TimedOut => Duration::ZERO,
-            Setback::Absent(_) => self.absence.unwrap_or_default().saturating_sub(elapsed),
+            Setback::Absent(_) | Setback::TooMuch(_) => {
+                self.absence.unwrap_or_default().saturating_sub(elapsed)
+            }
             Setback::Lost { unsent: false, .. } if !self.repeatable => Duration::ZERO,
             // That a daemon went away since the last call says nothing about the one that is there now.
             Setback::Lost { kept: true, .. } if elapsed < self.deadline => return Ok(Duration::ZERO),
@@ -149,6 +153,16 @@ mod tests {
             waiting.after(absent(), SECOND - Duration::from_millis(1)).unwrap() <= Duration::from_millis(1)
         );
         assert!(matches!(waiting.after(absent(), SECOND), Err(Error::NoDaemon { .. })));
+    }
+
+    #[test]
+    fn s10_room_is_waited_for_only_where_a_wait_was_given() {
+        let too_much = || Setback::TooMuch(Failure::new(FailureCode::TooMuch, "too many connections"));
+        let is_final = |error: Result<_, Error>| error.unwrap_err().code() == Some(FailureCode::TooMuch);
+        assert!(is_final(get().after(too_much(), Duration::ZERO)));
+        let mut waiting = get_waiting(SECOND);
+        assert!((0..50).all(|_| waiting.after(too_much(), SECOND / 2).is_ok()));
+        assert!(is_final(waiting.after(too_much(), SECOND)));
     }
 
     #[test]

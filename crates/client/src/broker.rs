@@ -173,7 +173,7 @@ impl Broker {
         let asked = clock::boot_time();
         match connection.ask(question, elapsed).await.map(session::outcome) {
             // Only a connection that has answered is kept: on any other an answer may still be on its way.
-            Ok(outcome @ (Ok(_) | Err(Setback::Final(_)))) => {
+            Ok(outcome @ (Ok(_) | Err(Setback::Final(_) | Setback::TooMuch(_)))) => {
                 let instance = connection.instance();
                 if connection.is_reusable() {
                     self.0.pool.keep(connection);

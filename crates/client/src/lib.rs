@@ -73,8 +73,8 @@
 //!
 //! A get ends, one way or the other, within its [`wait`](TokenRequest::wait) (ten seconds unless given) and two
 //! seconds more. When the connection breaks or the daemon is restarting, it is repeated within that time, after pauses that
-//! grow and differ. A `wait` that was given also covers a daemon that can't be reached; without one that is an error at
-//! once. What changes something is never sent twice.
+//! grow and differ. A `wait` that was given also covers a daemon that can't be reached, or has no room for more
+//! of this user's callers; without one that is an error at once. What changes something is never sent twice.
 //!
 //! Where a token was subscribed to, no get fails because the daemon is restarted: the last one that it gave is served
 //! while no daemon can be asked, at the longest until it would expire on its way. Then nobody is waited for longer than a

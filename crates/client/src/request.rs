@@ -59,8 +59,8 @@ impl TokenRequest {
         self
     }
 
-    /// How long to wait while there is no token or no daemon. Unless given, a daemon that can't be reached is an
-    /// error at once, and the wait for a token ten seconds.
+    /// How long to wait while there is no token, no daemon, or no room for more of this user's callers at it. Unless
+    /// given, a daemon that can't be reached or has no room is an error at once, and the wait for a token ten seconds.
     pub fn wait(mut self, wait: Duration) -> Self {
         self.wait = Some(wait);
         self

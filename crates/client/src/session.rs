@@ -133,6 +133,7 @@ pub(crate) fn outcome(response: Response) -> Result<Response, Setback> {
 pub(crate) fn refusal(failure: Failure) -> Setback {
     match failure.code {
         FailureCode::ShuttingDown => Setback::ShuttingDown(failure),
+        FailureCode::TooMuch => Setback::TooMuch(failure),
         _ => Setback::Final(Error::Failed(failure)),
     }
 }

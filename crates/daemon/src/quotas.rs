@@ -29,6 +29,7 @@ struct Usage {
     connections: AtomicU32,
     under_way: AtomicU32,
     bytes: AtomicUsize,
+    turn: Arc<tokio::sync::Mutex<()>>,
     /// The operator was told that this user wants too much; once, since it may go on for long.
     told: AtomicBool,
 }
@@ -99,6 +100,12 @@ impl Admission {
             return Err(self.quotas.too_much(self.uid, &self.usage, &what));
         }
         Ok(UnderWay(Arc::clone(&self.usage)))
+    }
+
+    /// What takes long, though the request for it is short, is done for one request of a user at a time: for the one that
+    /// has locked this.
+    pub(crate) fn turn(&self) -> Arc<tokio::sync::Mutex<()>> {
+        Arc::clone(&self.usage.turn)
     }
 
     /// Room for so many bytes, besides what the connection [holds](Self::hold), until what is returned is dropped.
@@ -209,6 +216,18 @@ mod tests {
         under_way.pop();
         assert!(connection.begin().is_ok());
         assert!(quotas.admit(1001).unwrap().begin().is_ok());
+    }
+
+    #[test]
+    fn s10_a_user_has_one_turn_at_a_time_and_another_its_own() {
+        let quotas = quotas(2);
+        let (one, other) = (quotas.admit(1000).unwrap(), quotas.admit(1000).unwrap());
+        let turn = one.turn();
+        let held = turn.try_lock().unwrap();
+        assert!(other.turn().try_lock().is_err());
+        assert!(quotas.admit(1001).unwrap().turn().try_lock().is_ok());
+        drop(held);
+        assert!(other.turn().try_lock().is_ok());
     }
 
     #[test]

@@ -1,4 +1,6 @@
 //! What each request does: who may ask it, and who answers.
+//!
+//! How clients are doing is in `states`, their credentials in `credentials`.
 
 mod credentials;
 mod states;
@@ -14,21 +16,16 @@ use tokenbroker_core::policy::Caller;
 use tokenbroker_core::slots::{Cell, Slot};
 use tokenbroker_core::time::Moment;
 use tokenbroker_ipc::PeerIdentity;
-use tokenbroker_protocol::{
-    Command, Failure, FailureCode, GetToken, Rejected, Renewed, Response, StatusPage,
-};
+use tokenbroker_protocol::{Command, Failure, FailureCode, GetToken, Rejected, Renewed, Response};
 use tokio::sync::oneshot;
 
 use crate::clock;
 use crate::convert;
-use crate::key_store;
+use crate::quotas::Admission;
 use crate::shared::{Ask, Shared, Want};
 
 /// How long a caller waits for a token unless it says otherwise.
 const DEFAULT_WAIT: Duration = Duration::from_secs(10);
-
-/// How many states are sent in one page; each is a few hundred bytes, and a frame has 64 KiB.
-const PAGE: usize = 50;
 
 /// What a request is answered with: at once, or when it is done.
 pub(crate) enum Answer {
@@ -59,11 +56,13 @@ impl From<Failure> for Outcome {
 pub(crate) struct Session {
     peer: Arc<PeerIdentity>,
     shared: Arc<Shared>,
+    /// Held by the one request of the caller's user for which all clients are looked through.
+    turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Session {
-    pub(crate) fn new(peer: PeerIdentity, shared: Arc<Shared>) -> Self {
-        Self { peer: Arc::new(peer), shared }
+    pub(crate) fn new(peer: PeerIdentity, admission: &Admission, shared: Arc<Shared>) -> Self {
+        Self { peer: Arc::new(peer), shared, turn: admission.turn() }
     }
 
     pub(crate) fn answer(&self, command: Command) -> Answer {
@@ -71,8 +70,7 @@ impl Session {
             Command::Ping => Answer::Now(Response::Done.into()),
             Command::GetToken(get) => self.get_token(get),
             Command::Rejected(rejected) => self.rejected(rejected),
-            Command::Status { client: Some(client), after } => self.status_of(&client, after.as_deref()),
-            Command::Status { client: None, after } => self.status(after),
+            Command::Status { client, after } => self.status(client.as_deref(), after),
             Command::Subscribe(_) | Command::Cancel { .. } => Answer::Now(only_on_a_connection().into()),
             _ => self.administer(command),
         }
@@ -182,52 +180,6 @@ impl Session {
             false => slot.narrowed(&narrowing, clock::moment()),
         }
         .ok_or_else(not_kept_any_more)
-    }
-
-    /// One client's state, explained.
-    fn status_of(&self, client: &str, after: Option<&str>) -> Answer {
-        let sees_all = self.is_administrator();
-        let slot = self.shared.slots.find(client);
-        let is_seen = slot.is_some_and(|slot| sees_all || slot.access().permits(&self.caller()));
-        let Some(name) = ClientName::new(client).filter(|_| is_seen) else {
-            let failure = if sees_all { self.unknown_client(client) } else { denied(client) };
-            return Answer::Now(failure.into());
-        };
-        let session = self.clone();
-        let names = if after.is_some_and(|after| after >= client) { Vec::new() } else { vec![name] };
-        Answer::Later(Box::pin(async move { session.page(names, true).await }))
-    }
-
-    /// A page of all the states that the caller is told of. They are not explained: that would not fit a frame.
-    fn status(&self, after: Option<String>) -> Answer {
-        let session = self.clone();
-        Answer::Later(Box::pin(async move {
-            let looking = session.clone();
-            // Of very many clients few may be the caller's, and other callers are served on this thread.
-            let names = tokio::task::spawn_blocking(move || looking.seen_after(after.as_deref(), PAGE + 1));
-            match names.await {
-                Ok(names) => session.page(names, false).await,
-                Err(_) => Failure::new(FailureCode::Internal, "the request panicked").into(),
-            }
-        }))
-    }
-
-    async fn page(&self, mut names: Vec<ClientName>, explain: bool) -> Outcome {
-        let more = names.len() > PAGE;
-        names.truncate(PAGE);
-        let (reply, reports) = oneshot::channel();
-        if self.shared.event_loop.send(Ask::Status { clients: names, explain, reply }).is_err() {
-            return shutting_down().into();
-        }
-        let Ok(reports) = reports.await else { return shutting_down().into() };
-        let key_store = &self.shared.key_store;
-        let about_store = key_store.call(key_store::QUICK, |store| Ok((store.kind(), store.notes()))).await;
-        let (store, notes) = about_store.unwrap_or_else(|error| (None, vec![error.to_string()]));
-        let sees_all = self.is_administrator();
-        // They name places and other clients.
-        let notes = if sees_all { notes } else { Vec::new() };
-        let clients = reports.into_iter().map(|report| convert::status(report, store, sees_all)).collect();
-        Response::Status(StatusPage { clients, more, notes }).into()
     }
 
     /// What only administrators may ask.
@@ -400,54 +352,4 @@ pub(crate) fn does_not_fit() -> Response {
         FailureCode::TokenTooLarge,
         "the reply is longer than the protocol carries",
     ))
-}
-
-#[cfg(test)]
-mod tests {
-    use tokenbroker_protocol::{
-        CredentialKind, CredentialStatus, LastError, Outcomes, Reply, State, Status, Store, decode, encode,
-    };
-
-    use super::*;
-
-    #[test]
-    fn a_page_of_clients_that_all_have_much_to_tell_fits_a_frame() {
-        let client = Status {
-            client: "n".repeat(64),
-            issuer: "i".repeat(64),
-            state: State::Degraded,
-            renewing: true,
-            queued: true,
-            expires_in_ms: Some(u64::MAX),
-            renew_in_ms: Some(u64::MAX),
-            generation: u64::MAX,
-            token_requests: u64::MAX,
-            outcomes: Outcomes {
-                issued: u64::MAX,
-                transient: u64::MAX,
-                credential: u64::MAX,
-                request: u64::MAX,
-            },
-            gets: u64::MAX,
-            gets_from_cache: u64::MAX,
-            waiting: u64::MAX,
-            narrowed: u64::MAX,
-            last_error: Some(LastError {
-                code: "temporarily_unavailable".into(),
-                message: "m".repeat(400),
-                next_try_in_ms: Some(u64::MAX),
-            }),
-            credential: Some(CredentialStatus {
-                store: Store::EncryptedFile,
-                kind: CredentialKind::PrivateKey,
-                version: "v".repeat(16),
-            }),
-            clock_offset: Some(i64::MIN),
-            explanation: Vec::new(),
-        };
-        let page = StatusPage { clients: vec![client; PAGE], more: true, notes: vec!["o".repeat(1000); 4] };
-        let reply = Reply { id: u32::MAX, response: Response::Status(page) };
-        let framed = encode(&reply).unwrap();
-        assert_eq!(decode::<Reply>(&framed.expose()[4..]).unwrap(), reply);
-    }
 }

@@ -74,6 +74,11 @@ impl FrameBuffer {
         self.bytes.len()
     }
 
+    /// Whether bytes can be taken without growing.
+    pub fn has_room(&self) -> bool {
+        self.end - self.start < self.bytes.len()
+    }
+
     /// Whether bytes of a frame that is not complete yet are held.
     pub fn is_partial(&self) -> bool {
         self.start != self.end

@@ -28,6 +28,7 @@ impl Resource {
             // A connection without a request ends it.
             while let Some((mut stream, token)) = next(&listener) {
                 let reply = reply(token.as_deref());
+                // Whoever has the reply may look at once.
                 seen.lock().unwrap().push(token);
                 stream.write_all(reply.as_ref().as_bytes()).unwrap();
             }

@@ -83,8 +83,9 @@ impl Engine {
         Some(handle)
     }
 
-    /// Drops the one used least lately if there are too many, and one that is watched last. One that callers wait for stays, and so does one that the
-    /// server refused or issued again, while that may not be asked again: forgetting it would be a way to ask all the same.
+    /// Drops the one used least lately if there are too many, and one that is watched last. One that callers wait for
+    /// stays, and so does one that the server refused or issued again, while that may not be asked again: forgetting it
+    /// would be a way to ask all the same.
     fn make_room(&mut self, now: Now, client: &ClientName) -> Result<(), Refusal> {
         let Some(state) = self.clients.get(client) else { return Ok(()) };
         if state.narrowed.len() < MAX_NARROWED {
@@ -132,19 +133,22 @@ impl Engine {
     pub(super) fn drop_narrowed(&mut self, now: Now, handle: u64) {
         let Some(token) = self.tokens.get(&handle) else { return };
         let (client, narrowing) = (token.client.clone(), token.narrowing.clone());
-        self.drop_token_state(now, handle, &Refusal::client_changed(&client, now));
         if let Some(state) = self.clients.get_mut(&client) {
             state.narrowed.remove(&narrowing);
         }
+        // Nobody finds it any more by the time that its token goes: who looks for a token then would wait for the next
+        // in vain.
         self.publish_narrowed(&client);
+        self.drop_token_state(now, handle, &Refusal::client_changed(&client, now));
     }
 
     pub(super) fn drop_narrowed_of(&mut self, now: Now, client: &ClientName) {
         let Some(state) = self.clients.get_mut(client) else { return };
-        for handle in std::mem::take(&mut state.narrowed).into_values() {
+        let dropped = std::mem::take(&mut state.narrowed);
+        self.publish_narrowed(client);
+        for handle in dropped.into_values() {
             self.drop_token_state(now, handle, &Refusal::client_changed(client, now));
         }
-        self.publish_narrowed(client);
     }
 
     fn publish_narrowed(&self, client: &ClientName) {

@@ -74,7 +74,7 @@ async fn converse(stream: Stream, peer: PeerIdentity, mut admission: Admission, 
     let stopping = shared.stopping.clone();
     let progress = Arc::new(Progress::default());
     let stream = Paced::new(stream, Arc::clone(&progress), stopping.clone());
-    let session = Session::new(peer, shared);
+    let session = Session::new(peer, &admission, shared);
     let conversation = Conversation { session, progress, admission: Arc::new(admission) };
     let mut connection = pin!(
         http1::Builder::new()

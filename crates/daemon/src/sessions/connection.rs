@@ -17,7 +17,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::Sleep;
 use zeroize::Zeroize;
 
-use super::subscriptions::Subscriptions;
+use super::subscriptions::{Subscriptions, Taken};
 use super::under_way::UnderWay;
 use crate::clock;
 use crate::convert;
@@ -38,6 +38,9 @@ const FULL: usize = 64 * 1024;
 /// The room for replies that a connection keeps while there are none.
 const KEPT: usize = 8 * 1024;
 
+/// After so many requests it is the other connections' turn: what a caller has sent at once can be thousands.
+const AT_A_TIME: usize = 64;
+
 /// A connection and what is under way on it.
 pub(super) struct Connection {
     stream: Stream,
@@ -45,7 +48,7 @@ pub(super) struct Connection {
     shared: Arc<Shared>,
     received: FrameBuffer,
     replies: Vec<u8>,
-    /// Further requests are read when one of so many is done.
+    /// Further requests are taken when one of so many is done.
     most_under_way: usize,
     under_way: UnderWay,
     subscriptions: Subscriptions,
@@ -56,7 +59,7 @@ impl Connection {
     pub(super) fn new(stream: Stream, peer: PeerIdentity, admission: Admission, shared: Arc<Shared>) -> Self {
         Self {
             stream,
-            session: Session::new(peer, Arc::clone(&shared)),
+            session: Session::new(peer, &admission, Arc::clone(&shared)),
             received: FrameBuffer::default(),
             replies: Vec::new(),
             most_under_way: shared.config.load().daemon.limits.requests_per_connection as usize,
@@ -124,13 +127,20 @@ impl Connection {
                 self.reply(CONNECTION, failure.into());
                 return self.flush().await.err().unwrap_or(Ended::TooMuch);
             }
-            let reading = self.under_way.len() < self.most_under_way;
-            if taken > 0 || !reading || !self.received.is_partial() {
+            if taken == AT_A_TIME {
+                frame_deadline = None;
+                tokio::task::yield_now().await;
+                continue;
+            }
+            let taking = self.under_way.len() < self.most_under_way;
+            if taken > 0 || !taking || !self.received.is_partial() {
                 frame_deadline = None;
             }
-            if reading && self.received.is_partial() {
+            if taking && self.received.is_partial() {
                 frame_deadline.get_or_insert_with(|| Box::pin(tokio::time::sleep(FRAME_DEADLINE)));
             }
+            // A caller that leaves is noticed whatever it has under way.
+            let reading = taking || self.received.has_room();
             let step = tokio::select! {
                 received = receive(&mut self.stream, &mut self.received), if reading => received,
                 Some((id, outcome)) = self.under_way.next() => {
@@ -156,10 +166,10 @@ impl Connection {
         self.flush().await.err().unwrap_or(Ended::Stopping)
     }
 
-    /// Takes the requests that were received whole and writes what can be answered at once; says how many it took.
+    /// Takes requests that were received whole and writes what can be answered at once; says how many it took.
     async fn take_requests(&mut self) -> Result<usize, Ended> {
         let mut taken = 0;
-        while self.under_way.len() < self.most_under_way {
+        while taken < AT_A_TIME && self.under_way.len() < self.most_under_way {
             let Request { id, command } = match self.received.next_frame().map(|frame| frame.map(decode)) {
                 Ok(Some(Ok(request))) => request,
                 Ok(None) => break,
@@ -198,9 +208,9 @@ impl Connection {
             let message = "there is a subscription with this id on the connection";
             return self.reply(id, Failure::new(FailureCode::InvalidRequest, message).into());
         }
-        match self.admission.begin() {
-            Ok(counted) => {
-                self.subscriptions.expect(id, get.clone(), counted);
+        match Taken::for_subscription(&self.admission, &get) {
+            Ok(taken) => {
+                self.subscriptions.expect(id, get.clone(), taken);
                 self.request(id, Command::GetToken(get));
             }
             Err(failure) => self.reply(id, failure.into()),
@@ -257,15 +267,24 @@ impl Connection {
             let mut write = pin!(self.stream.write_all(&self.replies));
             // Nearly always the socket takes it at once, and no deadline is needed.
             match poll!(&mut write) {
-                Poll::Ready(written) => Ok(written),
-                Poll::Pending => tokio::time::timeout(WRITE_DEADLINE, write).await,
+                Poll::Ready(written) => written.map_err(Ended::Io),
+                // What the caller leaves unread is held for it.
+                Poll::Pending => {
+                    match self.admission.hold(self.received.capacity() + self.replies.capacity()) {
+                        Ok(()) => match tokio::time::timeout(WRITE_DEADLINE, write).await {
+                            Ok(written) => written.map_err(Ended::Io),
+                            Err(_) => Err(Ended::TooSlow),
+                        },
+                        Err(_) => Err(Ended::TooMuch),
+                    }
+                }
             }
         };
         // Only what was written: wiping the spare room, too, would cost more than the write.
         self.replies.as_mut_slice().zeroize();
         self.replies.clear();
         self.replies.shrink_to(KEPT);
-        written.map_err(|_| Ended::TooSlow)?.map_err(Ended::Io)
+        written
     }
 }
 

@@ -8,7 +8,7 @@ use tokenbroker_core::slots::{Cell, Watch};
 use tokenbroker_core::time::Moment;
 use tokenbroker_protocol::{Failure, GetToken, Response};
 
-use crate::quotas;
+use crate::quotas::{self, Admission};
 use crate::requests::{Outcome, Session};
 use crate::shared::Shared;
 use crate::subscribers::{Mailbox, Registration};
@@ -19,14 +19,30 @@ pub(super) struct Subscriptions {
     mailbox: Arc<Mailbox>,
     by_id: HashMap<u32, Subscription>,
     /// Those whose first token is being waited for.
-    waiting: HashMap<u32, (GetToken, quotas::UnderWay)>,
+    waiting: HashMap<u32, (GetToken, Taken)>,
+}
+
+/// What a subscription takes of its user's quota.
+pub(super) struct Taken {
+    _counted: quotas::UnderWay,
+    _held: quotas::Room,
+}
+
+impl Taken {
+    /// As one more that is under way, with room for what is asked: a caller can make that as long as a frame.
+    pub(super) fn for_subscription(admission: &Admission, get: &GetToken) -> Result<Self, Failure> {
+        let texts = get.resource.iter().chain([&get.client]).chain(&get.scope).chain(&get.audience);
+        let bytes = texts.map(|text| size_of::<String>() + text.len()).sum();
+        Ok(Self { _counted: admission.begin()?, _held: admission.room(bytes)? })
+    }
 }
 
 struct Subscription {
     get: GetToken,
-    watched: Watched,
+    /// `None` if it was gone by the time that its first token was told; the first look ends it.
+    watched: Option<Watched>,
     told: Option<Told>,
-    _counted: quotas::UnderWay,
+    _taken: Taken,
 }
 
 /// A token key that the event loop tells of.
@@ -57,8 +73,8 @@ impl Subscriptions {
     }
 
     /// A subscription is asked for; its first token follows.
-    pub(super) fn expect(&mut self, id: u32, get: GetToken, counted: quotas::UnderWay) {
-        self.waiting.insert(id, (get, counted));
+    pub(super) fn expect(&mut self, id: u32, get: GetToken, taken: Taken) {
+        self.waiting.insert(id, (get, taken));
     }
 
     /// Whether a subscription with this id is there, or waited for.
@@ -71,12 +87,11 @@ impl Subscriptions {
     /// Nothing can be missed: whatever is published after this is news, and what was published since the answer is told
     /// by the first look that this asks for.
     pub(super) fn answered(&mut self, session: &Session, id: u32, outcome: &Outcome) {
-        let Some((get, counted)) = self.waiting.remove(&id) else { return };
+        let Some((get, taken)) = self.waiting.remove(&id) else { return };
         let Outcome::Token { granted, .. } = outcome else { return };
-        let Ok(cell) = session.token_key(&get) else { return self.mailbox.put(id) };
-        let watched = self.watch(&cell, id);
+        let watched = session.token_key(&get).ok().map(|cell| self.watch(&cell, id));
         let told = Some(Told::of(granted));
-        self.by_id.insert(id, Subscription { get, watched, told, _counted: counted });
+        self.by_id.insert(id, Subscription { get, watched, told, _taken: taken });
         self.mailbox.put(id);
     }
 
@@ -109,10 +124,10 @@ impl Subscriptions {
             Err(failure) => return Some(self.end(id, failure)),
         };
         // The client's configuration changed so that its token is another.
-        let elsewhere = subscription.watched.watch.cell().handle() != cell.handle();
-        let watched = elsewhere.then(|| self.watch(&cell, id));
+        let handle = subscription.watched.as_ref().map(|watched| watched.watch.cell().handle());
+        let watched = (handle != Some(cell.handle())).then(|| self.watch(&cell, id));
         let subscription = self.by_id.get_mut(&id)?;
-        if let Some(watched) = watched {
+        if watched.is_some() {
             subscription.watched = watched;
         }
         let Some(token) = cell.current(now) else {
@@ -137,5 +152,74 @@ impl Subscriptions {
         // In this order: what the event loop hears of has somebody to be told.
         let registration = self.shared.subscribers.register(cell.handle(), &self.mailbox, id);
         Watched { watch: cell.watch(), _registration: registration }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokenbroker_core::config::{CallerLimits, Config};
+    use tokenbroker_core::slots::{Published, Slots};
+    use tokenbroker_ipc::PeerIdentity;
+    use tokenbroker_keystore::{KeyStore, Options, StoreChoice};
+    use tokenbroker_oauth::AccessToken;
+    use tokenbroker_protocol::FailureCode;
+    use tokenbroker_secret::SecretString;
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::key_store::KeyStoreThread;
+    use crate::quotas::Quotas;
+
+    /// Without a client.
+    fn shared() -> Arc<Shared> {
+        let state_dir = tempfile::tempdir().unwrap().path().to_owned();
+        let key_store = KeyStore::open(Options {
+            choice: StoreChoice::EncryptedFile,
+            prefer_keyring: false,
+            state_dir,
+            key_file: None,
+            credentials_directory: None,
+        });
+        let key_store = KeyStoreThread::start(key_store.unwrap()).unwrap();
+        let (slots, config) = (Arc::new(Slots::default()), Arc::new(Config::default()));
+        Arc::new(Shared::new([1; 16], slots, config, key_store, mpsc::unbounded_channel().0))
+    }
+
+    fn granted() -> Granted {
+        let token = Published {
+            access_token: AccessToken::parse(SecretString::from("abc")).unwrap(),
+            scope: None,
+            generation: 1,
+            expires: Moment::BOOT,
+            serve_until: Moment::BOOT,
+            lifetime: Duration::ZERO,
+        };
+        Granted { handle: 1, token: Arc::new(token), min_ttl_met: true }
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_is_gone_when_its_first_token_is_told_is_said_to_be() {
+        let shared = shared();
+        let admission = Quotas::new(CallerLimits::default()).admit(1000).unwrap();
+        let peer = PeerIdentity { uid: 1000, gid: 1000, groups: Vec::new(), pid: Some(1) };
+        let session = Session::new(peer, &admission, Arc::clone(&shared));
+        let mut subscriptions = Subscriptions::new(shared);
+        let get = GetToken { client: "gone".into(), ..GetToken::default() };
+        let taken = Taken::for_subscription(&admission, &get).unwrap();
+        subscriptions.expect(7, get, taken);
+
+        let now = Moment::BOOT;
+        subscriptions.answered(&session, 7, &Outcome::Token { granted: granted(), now });
+        assert!(!subscriptions.is_empty());
+        subscriptions.changed().await;
+        match subscriptions.news(&session, now).as_slice() {
+            [(7, Outcome::Response(Response::Failed(failure)))] => {
+                assert_eq!(failure.code, FailureCode::Denied);
+            }
+            other => panic!("there are {} news", other.len()),
+        }
+        assert!(!subscriptions.has(7));
     }
 }

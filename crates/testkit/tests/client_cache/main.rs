@@ -9,9 +9,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::Value;
-use tokenbroker_client::{Broker, Error, Token, blocking};
+use tokenbroker_client::{Broker, Error, Token, TokenRequest, blocking};
 use tokenbroker_testkit::{AuthServer, Client, Daemon, Install, configuration, wait_until};
 use tokio::runtime::{self, Runtime};
+use tokio::task::JoinSet;
 
 /// Ample: other tests use the same processors.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -130,6 +131,22 @@ fn gets_of_a_subscribed_caller_do_not_reach_the_daemon() {
         assert_eq!(host.gets(), before);
     }
     assert_eq!(host.server.token_requests("app"), 1);
+}
+
+#[test]
+fn s10_more_gets_at_a_time_than_there_may_be_connections_are_answered_within_their_wait() {
+    let host = Host::new();
+    host.reload("[daemon]\nmax_connections_per_uid = 8");
+    let [_, Caller::Async(runtime, broker)] = Caller::both(&host.install.socket()) else { unreachable!() };
+    let gets = (0..100).map(|_| {
+        let broker = broker.clone();
+        async move { broker.token_with(&TokenRequest::new("app").wait(DEADLINE)).await }
+    });
+    runtime.block_on(async {
+        for outcome in gets.collect::<JoinSet<_>>().join_all().await {
+            assert_eq!(outcome.unwrap().generation(), 1);
+        }
+    });
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokenbroker_protocol::{CONNECTION, Command, FailureCode, GetToken, Response};
 use tokenbroker_testkit::wire::request;
-use tokenbroker_testkit::{Fault, Wire, require_or_skip, root, wait_until};
+use tokenbroker_testkit::{Client, Fault, Wire, configuration, require_or_skip, root, wait_until};
 
 use crate::Host;
 
@@ -120,5 +120,81 @@ fn further_requests_are_read_when_one_under_way_is_done() {
     wire.ask(3, Command::Ping);
     let ids: Vec<u32> = (0..3).map(|_| wire.reply().unwrap().id).collect();
     assert_ne!(ids[0], 3, "it was read before one of the two was done: {ids:?}");
+    host.expect_well();
+}
+
+#[test]
+fn s12_a_caller_that_leaves_with_all_that_it_may_have_under_way_is_noticed() {
+    let slow = configuration::client("slow", "as", "client_secret_post");
+    let limits = format!("max_requests_per_connection = 2\nmax_connections_per_uid = {CONNECTIONS}");
+    let host = Host::with(&format!("{limits}\n{slow}"));
+    host.server.set_fault(Fault::Hang);
+    host.install.cli(["secret", "set", "slow"]).stdin("secret").run().success();
+    let mut wires: Vec<Wire> = (0..CONNECTIONS).map(|_| host.greeted()).collect();
+    for wire in &mut wires {
+        let get = || GetToken { client: "slow".into(), wait_ms: Some(3_600_000), ..GetToken::default() };
+        let get = |id| request(id, Command::GetToken(get()));
+        wire.send(&[get(1), get(2), request(3, Command::Ping)].concat());
+    }
+    drop(wires);
+    wait_until(SOON, || host.install.cli(["get", "app"]).run().code == 0);
+    host.expect_well();
+}
+
+#[test]
+fn s61_what_subscriptions_are_to_counts_as_held() {
+    let part = configuration::client("part", "as", "client_secret_post");
+    let host = Host::with(&format!("max_connections_per_uid = 4\n{part}scope = \"read\""));
+    host.server.register(Client::secret_post("part", "secret"));
+    host.install.cli(["secret", "set", "part"]).stdin("secret").run().success();
+    host.install.cli(["get", "part"]).run().success();
+    let mut wire = host.greeted();
+    // Asks for what is configured, at length.
+    let scope = "read ".repeat(6_000);
+    let subscribe = || {
+        Command::Subscribe(GetToken {
+            client: "part".into(),
+            scope: Some(scope.clone()),
+            ..GetToken::default()
+        })
+    };
+    let mut refused = 0;
+    for id in 1..=4 {
+        wire.ask(id, subscribe());
+        if let Response::Failed(failure) = wire.reply().unwrap().response {
+            assert_eq!(failure.code, FailureCode::TooMuch);
+            refused += 1;
+        }
+    }
+    // 16 KiB for each connection that there may be: room for one of 30 KB besides what it takes to read it.
+    assert_eq!(refused, 3);
+    wire.ask(5, Command::Cancel { id: 1 });
+    assert_eq!(wire.reply().unwrap().response, Response::Done);
+    wire.ask(6, subscribe());
+    assert!(matches!(wire.reply().unwrap().response, Response::Token(_)));
+    host.expect_well();
+}
+
+#[test]
+fn s61_replies_that_are_left_unread_count_as_held() {
+    let host = host();
+    host.server.set_fault(Fault::Edited(|reply| {
+        reply.insert("access_token".into(), "x".repeat(20_000).into());
+    }));
+    host.install.cli(["renew", "app"]).run().success();
+    let pipelined = request(1, get_of("app")).repeat(1_000);
+    let mut wires: Vec<Wire> = (0..CONNECTIONS).map(|_| host.greeted()).collect();
+    std::thread::scope(|scope| {
+        for wire in &mut wires {
+            scope.spawn(|| wire.send_for_as_long_as_it_takes(&pipelined));
+        }
+    });
+    assert!(
+        host.daemon.log().contains("bytes with the daemon, and can't have more"),
+        "{}",
+        host.daemon.log()
+    );
+    drop(wires);
+    wait_until(SOON, || host.install.cli(["get", "app"]).run().code == 0);
     host.expect_well();
 }
