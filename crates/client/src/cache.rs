@@ -57,12 +57,11 @@ impl Cache {
     /// What to do where there is none that could be given without a word: most often, what to ask the daemon.
     #[cold]
     pub(crate) fn look_up<'a>(&'a self, get: Get<'a>) -> Found<'a> {
-        let mut lookup =
-            Lookup { cache: self, get, hash: table::hash(&get), complaint: None, fallback: None };
+        let mut lookup = Lookup { cache: self, get, hash: table::hash(&get), complaint: None, seen: None };
         let table = self.entries.table.load();
         let Some(entry) = table.find(lookup.hash, &get) else { return Found::Nothing(lookup) };
-        lookup.complaint = entry.key.complaint();
-        if let (Some(complaint), Some(current)) = (&lookup.complaint, entry.current())
+        (lookup.complaint, lookup.seen) = (entry.key.complaint(), entry.current());
+        if let (Some(complaint), Some(current)) = (&lookup.complaint, &lookup.seen)
             && !current.is_meant_by(complaint)
         {
             // It has been replaced without anybody's saying so.
@@ -72,9 +71,8 @@ impl Cache {
                 return Found::Token(token);
             }
         }
-        if let Some((token, is_orphan)) = entry.fallback(boot_time()) {
-            lookup.fallback = Some(token);
-            lookup.get = if is_orphan { get.in_a_hurry() } else { get };
+        if let Some((_, true)) = entry.fallback(boot_time()) {
+            lookup.get = get.in_a_hurry();
         }
         Found::Nothing(lookup)
     }
@@ -84,12 +82,13 @@ impl Cache {
         let get = Get::again(refused);
         let (hash, complaint) = (table::hash(&get), refused.complaint());
         let table = self.entries.table.load();
-        let current = table.find(hash, &get).and_then(|entry| entry.fresh(boot_time, Duration::ZERO));
-        match current {
+        let entry = table.find(hash, &get);
+        match entry.and_then(|entry| entry.fresh(boot_time, Duration::ZERO)) {
             // Others have reported it, or it has been renewed meanwhile.
             Some(newer) if newer.succeeds(refused) && !newer.is_meant_by(&complaint) => Found::Token(newer),
             _ => {
-                Found::Nothing(Lookup { cache: self, get, hash, complaint: Some(complaint), fallback: None })
+                let (complaint, seen) = (Some(complaint), entry.and_then(|entry| entry.current()));
+                Found::Nothing(Lookup { cache: self, get, hash, complaint, seen })
             }
         }
     }
@@ -115,7 +114,8 @@ pub(crate) struct Lookup<'a> {
     get: Get<'a>,
     hash: u64,
     complaint: Option<Complaint>,
-    fallback: Option<Token>,
+    /// What was in the cache when the daemon was asked.
+    seen: Option<Token>,
 }
 
 impl<'a> Lookup<'a> {
@@ -166,18 +166,19 @@ impl<'a> Lookup<'a> {
     }
 
     fn failed(&self, error: Error) -> Result<Token, Error> {
+        let table = self.cache.entries.table.load();
+        let entry = table.find(self.hash, &self.get);
         if error.is_of_reach() {
             let now = boot_time();
-            let fallback = self.fallback.as_ref().filter(|token| token.is_fresh(now, Duration::ZERO));
-            return fallback.map(|token| token.for_min_ttl(now, self.get.min_ttl)).ok_or(error);
+            let fallback = entry.filter(|_| self.complaint.is_none()).and_then(|entry| entry.fallback(now));
+            return fallback.map(|(token, _)| token.for_min_ttl(now, self.get.min_ttl)).ok_or(error);
         }
-        let table = self.cache.entries.table.load();
-        if let Some(entry) = table.find(self.hash, &self.get) {
+        if let Some(entry) = entry {
             if let Some(complaint) = &self.complaint {
                 entry.key.settle(complaint);
             }
             if self.is_taken_back(&error) {
-                entry.forget();
+                entry.forget_unless_replaced(self.seen.as_ref());
             }
         }
         Err(error)
@@ -369,6 +370,19 @@ mod tests {
             entry.publish(&token("a", 1, 60));
             assert!(outcome(&mut lookup(&cache, longer), no(code)).is_err());
             assert!(cache.fresh(&Get::new("x")).is_none(), "{code:?}");
+        }
+    }
+
+    #[test]
+    fn s55_a_no_leaves_the_token_that_has_come_since_the_question() {
+        let cache = cache();
+        let entry = entry(&cache, "x");
+        for code in [FailureCode::NoToken, FailureCode::Blocked, FailureCode::Denied] {
+            entry.forget();
+            let mut asked = lookup(&cache, Get::new("x"));
+            entry.publish(&token("a", 1, 60));
+            assert!(outcome(&mut asked, no(code)).is_err());
+            assert!(cache.fresh(&Get::new("x")).is_some(), "{code:?}");
         }
     }
 

@@ -92,8 +92,18 @@ impl Entry {
     /// because of what happened since.
     pub(crate) fn offer(&self, token: &Token) {
         let _writing = self.slot.lock();
-        if self.current().is_some_and(|current| token.succeeds(&current) && !current.succeeds(token)) {
-            self.slot.set(Some(token));
+        match self.current() {
+            Some(current) if token.succeeds(&current) && !current.succeeds(token) => {
+                self.slot.set(Some(token))
+            }
+            Some(_) => {}
+            // A daemon answers, and what it said last is what to fall back on.
+            None => {
+                let mut spare = self.spare();
+                if spare.as_ref().is_some_and(|spare| !spare.succeeds(token)) {
+                    *spare = Some(token.clone());
+                }
+            }
         }
     }
 
@@ -102,6 +112,16 @@ impl Entry {
         let _writing = self.slot.lock();
         self.slot.set(None);
         *self.spare() = None;
+    }
+
+    /// The same for somebody who asked when this was the token. One that was pushed since stays: the daemon would take
+    /// that back itself, and does not push it again.
+    pub(crate) fn forget_unless_replaced(&self, seen: Option<&Token>) {
+        let _writing = self.slot.lock();
+        if self.current().is_none_or(|current| seen.is_some_and(|seen| seen.succeeds(&current))) {
+            self.slot.set(None);
+            *self.spare() = None;
+        }
     }
 
     /// There is no daemon any more that would say if the token were taken back.
@@ -283,6 +303,21 @@ mod tests {
         entry.publish(&from(2, answer("b", 1, 60)));
         entry.forget();
         assert!(entry.fallback(NOW).is_none());
+    }
+
+    #[test]
+    fn s69_what_a_daemon_said_last_is_what_is_fallen_back_on() {
+        let entry = entry();
+        entry.publish(&token("b", 2, 60));
+        entry.orphan();
+        let fallback = || value(entry.fallback(NOW).map(|(token, _)| token));
+        entry.offer(&token("a", 1, 60));
+        assert_eq!(fallback(), is("b"));
+        entry.offer(&token("c", 3, 60));
+        assert_eq!(fallback(), is("c"));
+        entry.offer(&from(2, answer("d", 1, 60)));
+        assert_eq!(fallback(), is("d"));
+        assert!(fresh(&entry).is_none());
     }
 
     #[test]
