@@ -167,12 +167,13 @@ impl<'a> Lookup<'a> {
     }
 
     fn failed(&self, error: Error) -> Result<Token, Error> {
+        let table = self.cache.entries.table.load();
+        let entry = table.find(self.hash, &self.get);
         if error.is_of_reach() {
             let now = boot_time();
             return self.fallback(now).map(|token| token.for_min_ttl(now, self.get.min_ttl)).ok_or(error);
         }
-        let table = self.cache.entries.table.load();
-        if let Some(entry) = table.find(self.hash, &self.get) {
+        if let Some(entry) = entry {
             if let Some(complaint) = &self.complaint {
                 entry.key.settle(complaint);
             }

@@ -141,7 +141,8 @@ impl Tokens {
             if let Some(complaint) = client.key.complaint() {
                 client.key.settle(&complaint);
                 let current = client.current.clone();
-                if let Some(refused) = current.filter(|current| current.is_meant_by(&complaint)) {
+                if let Some(refused) = current.filter(|current| current.generation() == complaint.generation)
+                {
                     return client.replace(&refused);
                 }
             }
@@ -223,9 +224,7 @@ impl Client {
 
     fn replace(&mut self, refused: &Token) -> Result<Token, Error> {
         self.rejected.push(refused.clone());
-        let is_current =
-            self.current.as_ref().is_some_and(|current| current.generation() <= refused.generation());
-        if !is_current {
+        if self.current.as_ref() != Some(refused) {
             return self.give(Duration::ZERO);
         }
         self.fails()?;
@@ -319,6 +318,19 @@ mod tests {
         assert_eq!(get(&tokens, "x"), Err(FailureCode::ShuttingDown));
         tokens.recover("x");
         assert_eq!(get(&tokens, "x"), Ok("one".into()));
+    }
+
+    #[test]
+    fn s46_who_reports_late_does_not_use_up_what_was_set_to_follow_before() {
+        let tokens = Tokens::new();
+        tokens.set_next("x", "next");
+        tokens.set_next("x", "last");
+        let first = tokens.set("x", "first");
+        for _ in 0..2 {
+            assert_eq!(blocking::TokenSource::rejected(&tokens, &first).unwrap().value(), "next");
+        }
+        first.rejected();
+        assert_eq!(get(&tokens, "x"), Ok("next".into()));
     }
 
     #[test]

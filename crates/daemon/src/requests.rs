@@ -27,6 +27,9 @@ use crate::shared::{Ask, Shared, Want};
 /// How long a caller waits for a token unless it says otherwise.
 const DEFAULT_WAIT: Duration = Duration::from_secs(10);
 
+/// Among more clients than this, nobody looks for the one that was probably meant: all callers would wait for it.
+const MOST_COMPARED: usize = 1_000;
+
 /// What a request is answered with: at once, or when it is done.
 pub(crate) enum Answer {
     Now(Outcome),
@@ -281,7 +284,8 @@ impl Session {
         let config = self.shared.config.load();
         let names = config.clients.keys().map(ClientName::as_str);
         // What can't be a name is near to none, and may be too long to compare.
-        let hint = match ClientName::new(client).and_then(|_| nearest(client, names)) {
+        let is_compared = config.clients.len() <= MOST_COMPARED && ClientName::new(client).is_some();
+        let hint = match is_compared.then(|| nearest(client, names)).flatten() {
             Some(nearest) => format!("did you mean {nearest}?"),
             None => "`tokenbroker status` lists the clients".to_owned(),
         };

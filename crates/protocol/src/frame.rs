@@ -27,13 +27,7 @@ impl Default for FrameBuffer {
 impl FrameBuffer {
     /// Where to read the next bytes to; never empty. Follow with [`filled`](Self::filled).
     pub fn space(&mut self) -> &mut [u8] {
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
-            if self.bytes.len() > READ {
-                // One long frame is no reason to hold so much for the life of the connection.
-                self.bytes = Zeroizing::new(vec![0; READ]);
-            }
-        }
+        self.shrink();
         if self.end == self.bytes.len() {
             self.bytes.copy_within(self.start..self.end, 0);
             (self.start, self.end) = (0, self.end - self.start);
@@ -42,6 +36,17 @@ impl FrameBuffer {
             self.grow();
         }
         &mut self.bytes[self.end..]
+    }
+
+    /// Gives back what a long frame took, once nothing of it is held any more.
+    pub fn shrink(&mut self) {
+        if self.start == self.end {
+            (self.start, self.end) = (0, 0);
+            if self.bytes.len() > READ {
+                // One long frame is no reason to hold so much for the life of the connection.
+                self.bytes = Zeroizing::new(vec![0; READ]);
+            }
+        }
     }
 
     /// Says that `count` bytes were read into [`space`](Self::space).
@@ -161,7 +166,7 @@ mod tests {
         assert_eq!(buffer.next_frame(), Ok(Some(&payload[..])));
         assert!(!buffer.is_partial());
         assert!(buffer.capacity() >= MAX_FRAME);
-        buffer.space();
+        buffer.shrink();
         assert_eq!(buffer.capacity(), READ, "it gives back what the long frame took");
         assert_eq!(frame(&[0; MAX_FRAME + 1]), Err(Oversize { length: MAX_FRAME + 1 }));
     }

@@ -15,8 +15,8 @@ use crate::requests::Session;
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 pub(super) async fn answer(session: &Session) -> Response<Body> {
-    match session.states().await {
-        Ok(states) => reply::text(StatusCode::OK, FORMAT, exposition(&states).into_bytes().into()),
+    match session.states(exposition).await {
+        Ok(text) => reply::text(StatusCode::OK, FORMAT, text.into_bytes().into()),
         Err(failure) => token::refused(session, &failure, None),
     }
 }

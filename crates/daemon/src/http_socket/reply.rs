@@ -1,6 +1,7 @@
 //! Replies. What may hold a token is in one piece of memory, which is wiped when it was sent or is given up.
 
 use std::convert::Infallible;
+use std::ops::Deref;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -16,17 +17,46 @@ pub(super) struct Body(Option<Text>);
 
 /// Bytes that HTTP writes from where they are.
 pub(super) struct Text {
-    bytes: Zeroizing<Vec<u8>>,
+    bytes: Bytes,
     written: usize,
 }
 
+/// A body with a token in it, or one without: that can be long, and wiping takes its time.
+pub(super) enum Bytes {
+    Secret(Zeroizing<Vec<u8>>),
+    Plain(Vec<u8>),
+}
+
+impl From<Zeroizing<Vec<u8>>> for Bytes {
+    fn from(bytes: Zeroizing<Vec<u8>>) -> Self {
+        Self::Secret(bytes)
+    }
+}
+
+impl From<Vec<u8>> for Bytes {
+    fn from(bytes: Vec<u8>) -> Self {
+        Self::Plain(bytes)
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Secret(bytes) => bytes,
+            Self::Plain(bytes) => bytes,
+        }
+    }
+}
+
 /// A reply in JSON that nobody on the way may keep.
-pub(super) fn json(bytes: Zeroizing<Vec<u8>>) -> Response<Body> {
-    text(StatusCode::OK, "application/json", bytes)
+pub(super) fn json(bytes: impl Into<Bytes>) -> Response<Body> {
+    text(StatusCode::OK, "application/json", bytes.into())
 }
 
 /// The same of another type.
-pub(super) fn text(status: StatusCode, kind: &'static str, bytes: Zeroizing<Vec<u8>>) -> Response<Body> {
+pub(super) fn text(status: StatusCode, kind: &'static str, bytes: Bytes) -> Response<Body> {
     let mut response = Response::new(Body(Some(Text { bytes, written: 0 })));
     *response.status_mut() = status;
     let headers = response.headers_mut();

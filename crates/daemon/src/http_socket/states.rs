@@ -9,14 +9,14 @@ use super::token;
 use crate::requests::Session;
 
 pub(super) async fn answer(session: &Session) -> Response<Body> {
-    let states = match session.states().await {
-        Ok(states) => states,
-        Err(failure) => return token::refused(session, &failure, None),
-    };
-    let states: Vec<_> = states.iter().map(Status::from).collect();
-    match serde_json::to_vec(&states) {
-        Ok(bytes) => reply::json(bytes.into()),
-        Err(_) => token::internal(),
+    let json = session.states(|states| {
+        let states: Vec<_> = states.iter().map(Status::from).collect();
+        serde_json::to_vec(&states)
+    });
+    match json.await {
+        Ok(Ok(bytes)) => reply::json(bytes),
+        Ok(Err(_)) => token::internal(),
+        Err(failure) => token::refused(session, &failure, None),
     }
 }
 

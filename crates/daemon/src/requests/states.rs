@@ -51,8 +51,12 @@ impl Session {
         Ok(StatusPage { clients, more, notes })
     }
 
-    /// The states of the clients whose tokens the caller may have, and of all for an administrator; by name.
-    pub(crate) async fn states(&self) -> Result<Vec<Status>, Failure> {
+    /// The states of the clients whose tokens the caller may have, and of all for an administrator; by name, and in the
+    /// form that the caller is shown. That, too, takes long for many.
+    pub(crate) async fn states<T: Send + 'static>(
+        &self,
+        shown: impl FnOnce(&[Status]) -> T + Send + 'static,
+    ) -> Result<T, Failure> {
         let store = self.shared.key_store.call(key_store::QUICK, |store| Ok(store.kind())).await;
         let (store, sees_all) = (store.ok().flatten(), self.is_administrator());
         let _turn = self.turn.lock().await;
@@ -62,7 +66,7 @@ impl Session {
             let reports = self.reports(names.to_vec(), false).await?;
             states.extend(reports.into_iter().map(|report| convert::status(report, store, sees_all)));
         }
-        Ok(states)
+        elsewhere(move || shown(&states)).await
     }
 
     async fn reports(&self, clients: Vec<ClientName>, explain: bool) -> Result<Vec<Report>, Failure> {
@@ -89,14 +93,19 @@ impl Session {
     /// [turn](Self::turn), since what asks for it costs the caller next to nothing.
     async fn names(&self, after: Option<String>, most: usize) -> Result<Vec<ClientName>, Failure> {
         let session = self.clone();
-        let names = tokio::task::spawn_blocking(move || session.seen(after.as_deref(), most));
-        names.await.map_err(|_| Failure::new(FailureCode::Internal, "the request panicked"))
+        elsewhere(move || session.seen(after.as_deref(), most)).await
     }
 
     fn seen(&self, after: Option<&str>, most: usize) -> Vec<ClientName> {
         let (sees_all, caller) = (self.is_administrator(), self.caller());
         self.shared.slots.names_after(after, most, |slot| sees_all || slot.access().permits(&caller))
     }
+}
+
+/// Does on another thread what would keep other callers waiting.
+async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, Failure> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|_| Failure::new(FailureCode::Internal, "the request panicked"))
 }
 
 #[cfg(test)]

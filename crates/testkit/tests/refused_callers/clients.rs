@@ -27,6 +27,17 @@ fn an_administrator_is_told_that_there_is_no_such_client_and_which_is_nearest() 
 }
 
 #[test]
+fn among_very_many_clients_nobody_looks_for_the_nearest() {
+    let host = Host::new("", &[("signtext", "")]);
+    let others: Vec<String> = (0..1000).map(|number| format!("client-{number}")).collect();
+    let clients: Vec<_> = others.iter().map(|name| (&**name, "")).chain([("signtext", "")]).collect();
+    host.install.config(&Host::configuration(&host.server, "", &clients));
+    host.install.cli(["reload"]).run().success();
+    let hint = "hint: `tokenbroker status` lists the clients\n";
+    host.install.cli(["get", "sigtext"]).run().refused(4, &[hint]);
+}
+
+#[test]
 fn a_name_that_no_client_can_have_is_refused_like_any_other() {
     let host = Host::new("", &[("signtext", "")]);
     for name in ["", "../signtext", "sign text", "signtext\n", &"x".repeat(1000)] {
