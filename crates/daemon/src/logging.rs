@@ -6,12 +6,11 @@
 use std::io::IsTerminal;
 
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::EnvFilter;
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
-/// The crates we are built on are of interest only when something is wrong with them.
-const DEFAULT: &str = "warn,tokenbrokerd=info";
 
 /// Records that wait to be written to stderr.
 const QUEUE: usize = 10_000;
@@ -20,12 +19,10 @@ const QUEUE: usize = 10_000;
 ///
 /// What waits to be written is written when the returned value is dropped.
 pub(crate) fn init() -> Option<WorkerGuard> {
-    let (filter, refused) = match std::env::var("TOKENBROKER_LOG") {
-        Ok(wanted) => match EnvFilter::try_new(&wanted) {
-            Ok(filter) => (filter, None),
-            Err(error) => (EnvFilter::new(DEFAULT), Some(error)),
-        },
-        Err(_) => (EnvFilter::new(DEFAULT), None),
+    let (filter, refused) = match std::env::var("TOKENBROKER_LOG").map(|wanted| wanted.parse::<Targets>()) {
+        Ok(Ok(filter)) => (filter, None),
+        Ok(Err(error)) => (default(), Some(error)),
+        Err(_) => (default(), None),
     };
     let registry = tracing_subscriber::registry().with(filter);
     // systemd sets JOURNAL_STREAM when stderr goes to the journal: then records go there with their fields.
@@ -46,7 +43,12 @@ pub(crate) fn init() -> Option<WorkerGuard> {
         eprintln!("warning: logs can't be set up: {error}");
     }
     if let Some(error) = refused {
-        tracing::warn!("TOKENBROKER_LOG is not a filter ({error}); using \"{DEFAULT}\"");
+        tracing::warn!("TOKENBROKER_LOG is not a filter ({error}); using \"{}\"", default());
     }
     guard
+}
+
+/// The crates we are built on are of interest only when something is wrong with them.
+fn default() -> Targets {
+    Targets::new().with_default(LevelFilter::WARN).with_target("tokenbrokerd", LevelFilter::INFO)
 }
