@@ -1,7 +1,7 @@
 //! Tokens.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
@@ -33,7 +33,8 @@ pub(crate) struct Handle {
     /// By the boot clock, too.
     expires: Duration,
     facts: Arc<Facts>,
-    header: HeaderValue,
+    /// Made when it is asked for first: whoever presents the token in another way does without.
+    header: OnceLock<HeaderValue>,
     min_ttl_met: bool,
 }
 
@@ -67,7 +68,9 @@ impl Token {
         let mut text = String::with_capacity(kind.len() + 1 + value.len());
         text.extend([kind, " ", value]);
         let (start, text) = (kind.len() + 1, Arc::new(SecretString::new(text)));
-        let header = header(&text).ok_or(ProtocolError::Unpresentable)?;
+        if !is_presentable(&text) {
+            return Err(ProtocolError::Unpresentable);
+        }
         let expires_in = Duration::from_millis(token.expires_in_ms);
         let serve_for = Duration::from_millis(token.serve_for_ms).min(expires_in);
         let expires_at = UNIX_EPOCH.checked_add(Duration::from_millis(token.expires_at_ms).min(LAST));
@@ -87,7 +90,7 @@ impl Token {
             serve_until: origin.answered.saturating_add(serve_for),
             expires: origin.answered.saturating_add(expires_in),
             facts: Arc::new(facts),
-            header,
+            header: OnceLock::new(),
             min_ttl_met: token.min_ttl_met,
         })))
     }
@@ -108,9 +111,9 @@ impl Token {
     }
 
     /// What belongs into an `Authorization` header. Marked as sensitive, so that it is neither printed nor compressed;
-    /// a clone of what is there, so that it costs nothing to ask for.
+    /// a clone of what is there from the first time on, so that it costs nothing to ask for.
     pub fn header(&self) -> HeaderValue {
-        self.0.header.clone()
+        self.0.header.get_or_init(|| header(&self.facts().text)).clone()
     }
 
     /// How long it may still be used, from now. Zero when it has expired.
@@ -191,8 +194,7 @@ impl Token {
     /// The same token with counters of its own, for threads that would be in each other's way with one.
     pub(crate) fn another(&self) -> Self {
         let facts = Arc::clone(&self.0.facts);
-        let header = header(&facts.text).unwrap_or_else(|| self.header());
-        Self(Arc::new(Handle { facts, header, ..*self.0 }))
+        Self(Arc::new(Handle { facts, header: OnceLock::new(), ..*self.0 }))
     }
 
     /// The same token, given to somebody who asked for one that lives this long.
@@ -200,7 +202,7 @@ impl Token {
         let min_ttl_met = self.expires_in_at(now) >= min_ttl;
         Self(Arc::new(Handle {
             facts: Arc::clone(&self.0.facts),
-            header: self.header(),
+            header: self.0.header.clone(),
             min_ttl_met,
             ..*self.0
         }))
@@ -249,16 +251,23 @@ impl fmt::Debug for Handle {
 }
 
 /// The text as a header that keeps it in memory, and wipes it with the last of both.
-fn header(text: &Arc<SecretString>) -> Option<HeaderValue> {
+fn header(text: &Arc<SecretString>) -> HeaderValue {
     struct Kept(Arc<SecretString>);
     impl AsRef<[u8]> for Kept {
         fn as_ref(&self) -> &[u8] {
             self.0.expose().as_bytes()
         }
     }
-    let mut header = HeaderValue::from_maybe_shared(Bytes::from_owner(Kept(Arc::clone(text)))).ok()?;
+    let header = HeaderValue::from_maybe_shared(Bytes::from_owner(Kept(Arc::clone(text))));
+    // There is no token whose text is not presentable.
+    let mut header = header.unwrap_or(HeaderValue::from_static(""));
     header.set_sensitive(true);
-    Some(header)
+    header
+}
+
+/// Whether a header can hold it: nothing but visible ASCII and spaces (RFC 9110 section 5.5).
+fn is_presentable(text: &SecretString) -> bool {
+    text.expose().bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 #[cfg(test)]
