@@ -75,7 +75,12 @@ mod tests {
 
     fn samples(resident: impl Fn(u64) -> u64, descriptors: impl Fn(usize) -> usize) -> Vec<Sample> {
         (0..90)
-            .map(|at| Sample { resident: resident(at as u64), descriptors: descriptors(at), threads: 5 })
+            .map(|at| Sample {
+                resident: resident(at as u64),
+                descriptors: descriptors(at),
+                unix_sockets: 3,
+                threads: 5,
+            })
             .collect()
     }
 

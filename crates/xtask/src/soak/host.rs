@@ -1,5 +1,6 @@
 //! What a process takes of the host.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -11,6 +12,8 @@ pub(super) struct Sample {
     /// Resident memory, in KiB.
     pub(super) resident: u64,
     pub(super) descriptors: usize,
+    /// Those of the descriptors that are Unix sockets: an authorization server in the same process has others.
+    pub(super) unix_sockets: usize,
     pub(super) threads: u64,
 }
 
@@ -25,13 +28,26 @@ impl Sample {
 
     fn of(process: &Path) -> Result<Self> {
         let status = fs::read_to_string(process.join("status"))?;
-        let descriptors = fs::read_dir(process.join("fd"))?.count();
-        Ok(Self { resident: number(&status, "VmRSS:")?, descriptors, threads: number(&status, "Threads:")? })
+        // One may be closed meanwhile, and then it is none.
+        let descriptors =
+            fs::read_dir(process.join("fd"))?.filter_map(|entry| fs::read_link(entry.ok()?.path()).ok());
+        let descriptors: Vec<_> = descriptors.map(|link| link.to_string_lossy().into_owned()).collect();
+        let unix = fs::read_to_string(process.join("net/unix"))?;
+        let unix: BTreeSet<_> =
+            unix.lines().filter_map(|line| line.split_ascii_whitespace().nth(6)).collect();
+        let inode = |link: &str| link.strip_prefix("socket:[")?.strip_suffix(']').map(str::to_owned);
+        let is_unix = |link: &&String| inode(link).is_some_and(|inode| unix.contains(inode.as_str()));
+        Ok(Self {
+            resident: number(&status, "VmRSS:")?,
+            descriptors: descriptors.len(),
+            unix_sockets: descriptors.iter().filter(is_unix).count(),
+            threads: number(&status, "Threads:")?,
+        })
     }
 
     /// Memory is no measure of what was forgotten to be closed.
     pub(super) fn holds_no_more_than(&self, other: &Self) -> bool {
-        self.descriptors <= other.descriptors && self.threads <= other.threads
+        self.unix_sockets <= other.unix_sockets && self.threads <= other.threads
     }
 }
 
@@ -43,14 +59,18 @@ fn number(status: &str, key: &str) -> Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixStream;
+
     use super::*;
 
     #[test]
-    fn a_descriptor_and_a_thread_more_are_seen() {
+    fn sockets_that_were_not_closed_are_seen() {
         let before = Sample::of_this_process().unwrap();
         assert!(before.resident > 0 && before.threads >= 1);
-        let held: Vec<_> = (0..50).map(|_| fs::File::open("/dev/null").unwrap()).collect();
-        assert!(!Sample::of_this_process().unwrap().holds_no_more_than(&before));
+        let held: Vec<_> = (0..50).map(|_| UnixStream::pair().unwrap()).collect();
+        let after = Sample::of_this_process().unwrap();
+        assert!(!after.holds_no_more_than(&before));
+        assert!(after.unix_sockets >= 100 && after.descriptors >= after.unix_sockets, "{after:?}");
         drop(held);
     }
 

@@ -125,7 +125,7 @@ impl Report {
         }
         let (before, after) = &self.ours;
         if !after.holds_no_more_than(before) {
-            return Err("brokers that are gone have left threads or descriptors behind".into());
+            return Err("brokers that are gone have left threads or connections behind".into());
         }
         self.drift.check()
     }
@@ -154,8 +154,8 @@ impl fmt::Display for Report {
         let (before, after) = &self.ours;
         write!(
             f,
-            "callers' process: {} descriptors and {} threads before, {} and {} after",
-            before.descriptors, before.threads, after.descriptors, after.threads
+            "callers' process: {} Unix sockets and {} threads before, {} and {} after",
+            before.unix_sockets, before.threads, after.unix_sockets, after.threads
         )
     }
 }
