@@ -9,6 +9,7 @@ mod entry;
 mod keeper;
 mod table;
 
+use std::cmp::Reverse;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use tokenbroker_protocol::{FailureCode, Response};
 
 use crate::builder::Destination;
 use crate::clock::{Skew, boot_time};
-use crate::key::{Complaint, Key};
+use crate::key::{Complaint, Complaints, Key};
 use crate::question::{Get, Patience};
 use crate::session::Answer;
 use crate::token::Origin;
@@ -29,6 +30,10 @@ use table::Table;
 
 /// How many keys a broker knows at most.
 const MOST_ENTRIES: usize = 1000;
+
+/// How many of them go when there would be more: with one at a time every get of a key that is not known would look
+/// through all that are.
+const MAKING_ROOM: usize = MOST_ENTRIES / 8;
 
 /// After so many sweeps without a use, a key is let go.
 const MOST_IDLE_SWEEPS: u8 = 6;
@@ -57,10 +62,11 @@ impl Cache {
     /// What to do where there is none that could be given without a word: most often, what to ask the daemon.
     #[cold]
     pub(crate) fn look_up<'a>(&'a self, get: Get<'a>) -> Found<'a> {
-        let mut lookup = Lookup { cache: self, get, hash: table::hash(&get), complaint: None, seen: None };
+        let (hash, complaint) = (table::hash(&get), self.entries.complaints.of(&get));
+        let mut lookup = Lookup { cache: self, get, hash, complaint, seen: None };
         let table = self.entries.table.load();
         let Some(entry) = table.find(lookup.hash, &get) else { return Found::Nothing(lookup) };
-        (lookup.complaint, lookup.seen) = (entry.key.complaint(), entry.current());
+        lookup.seen = entry.current();
         if let (Some(complaint), Some(current)) = (&lookup.complaint, &lookup.seen)
             && !current.is_meant_by(complaint)
         {
@@ -91,6 +97,14 @@ impl Cache {
                 let (complaint, seen) = (Some(complaint), entry.and_then(|entry| entry.current()));
                 Found::Nothing(Lookup { cache: self, get, hash, complaint, seen })
             }
+        }
+    }
+
+    /// Where a token belongs, and whether that was known before. Without a cache nowhere.
+    fn place(&self, get: &Get<'_>, hash: u64) -> Option<(Arc<Entry>, bool)> {
+        match self.keeping {
+            Some(_) => Some(self.entries.of(get, hash)),
+            None => self.entries.table.load().find(hash, get).map(|entry| (Arc::clone(entry), true)),
         }
     }
 
@@ -134,13 +148,17 @@ impl<'a> Lookup<'a> {
             Ok(answer) => answer,
             Err(error) => return ControlFlow::Break(self.failed(error)),
         };
-        let (entry, is_known) = self.cache.entries.of(&self.get, self.hash);
-        let token = match self.token(answer, &entry) {
+        let place = self.cache.place(&self.get, self.hash);
+        let key = match &place {
+            Some((entry, _)) => Arc::clone(&entry.key),
+            None => Arc::new(Key::of(&self.get, &self.cache.entries.complaints)),
+        };
+        let token = match self.token(answer, &key) {
             Ok(token) => token,
             Err(error) => return ControlFlow::Break(Err(error)),
         };
         if let Some(complaint) = self.complaint.take() {
-            entry.key.settle(&complaint);
+            key.settle(&complaint);
             let of_another_daemon = token.complaint().instance != complaint.instance;
             if of_another_daemon && token.is_meant_by(&complaint) {
                 // The daemon was restarted and has kept it: there, too, it has to be reported.
@@ -148,22 +166,24 @@ impl<'a> Lookup<'a> {
                 return ControlFlow::Continue(());
             }
         }
-        entry.offer(&token);
-        entry.touch();
-        if is_known {
-            self.cache.keep(&entry);
+        if let Some((entry, is_known)) = place {
+            entry.offer(&token);
+            entry.touch();
+            if is_known {
+                self.cache.keep(&entry);
+            }
         }
         ControlFlow::Break(Ok(token))
     }
 
-    fn token(&self, answer: Answer, entry: &Entry) -> Result<Token, Error> {
+    fn token(&self, answer: Answer, key: &Arc<Key>) -> Result<Token, Error> {
         let Answer { response: Response::Token(token), instance, asked } = answer else {
             return Err(ProtocolError::OtherResponse.into());
         };
         let read = boot_time();
         let answered = Skew::of(token.answered_at_ms, asked, read).ours(token.answered_at_ms, read);
         let origin = Origin { instance, answered, wait: self.get.wait };
-        Ok(Token::new(token, origin, Arc::clone(&entry.key))?)
+        Ok(Token::new(token, origin, Arc::clone(key))?)
     }
 
     fn failed(&self, error: Error) -> Result<Token, Error> {
@@ -173,13 +193,16 @@ impl<'a> Lookup<'a> {
             let now = boot_time();
             return self.fallback(now).map(|token| token.for_min_ttl(now, self.get.min_ttl)).ok_or(error);
         }
-        if let Some(entry) = entry {
-            if let Some(complaint) = &self.complaint {
-                entry.key.settle(complaint);
+        if let Some(complaint) = &self.complaint {
+            match entry {
+                Some(entry) => entry.key.settle(complaint),
+                None => self.cache.entries.complaints.settle(complaint),
             }
-            if self.is_taken_back(&error) {
-                entry.forget_unless_replaced(self.seen.as_ref());
-            }
+        }
+        if let Some(entry) = entry
+            && self.is_taken_back(&error)
+        {
+            entry.forget_unless_replaced(self.seen.as_ref());
         }
         Err(error)
     }
@@ -206,11 +229,13 @@ impl<'a> Lookup<'a> {
 pub(crate) struct Entries {
     table: ArcSwap<Table>,
     changing: Mutex<()>,
+    complaints: Arc<Complaints>,
 }
 
 impl Default for Entries {
     fn default() -> Self {
-        Self { table: ArcSwap::from_pointee(Table::of(&[])), changing: Mutex::new(()) }
+        let table = ArcSwap::from_pointee(Table::of([].into_iter()));
+        Self { table, changing: Mutex::default(), complaints: Arc::default() }
     }
 }
 
@@ -225,16 +250,18 @@ impl Entries {
         if let Some(entry) = table.find(hash, get) {
             return (Arc::clone(entry), true);
         }
-        let mut entries: Vec<_> = table.entries().cloned().collect();
-        if entries.len() >= MOST_ENTRIES {
-            let least = (0..entries.len()).max_by_key(|index| entries[*index].dispensability());
-            if let Some(index) = least {
-                entries.swap_remove(index).drop_out();
-            }
+        let entry = Arc::new(Entry::new(Key::of(get, &self.complaints), hash));
+        if table.len() >= MOST_ENTRIES {
+            let mut entries: Vec<_> = table.entries().cloned().collect();
+            entries.sort_by_cached_key(|entry| Reverse(entry.dispensability()));
+            let dispensable: Vec<_> = entries.drain(..MAKING_ROOM).collect();
+            entries.push(Arc::clone(&entry));
+            self.table.store(Arc::new(Table::of(entries.into_iter())));
+            dispensable.iter().for_each(|entry| entry.drop_out());
+        } else if !table.add(&entry) {
+            let entries: Vec<_> = table.entries().chain([&entry]).cloned().collect();
+            self.table.store(Arc::new(Table::of(entries.into_iter())));
         }
-        let entry = Arc::new(Entry::new(Key::of(get), hash));
-        entries.push(Arc::clone(&entry));
-        self.table.store(Arc::new(Table::of(&entries)));
         (entry, false)
     }
 
@@ -245,7 +272,7 @@ impl Entries {
         let (kept, idle): (Vec<_>, Vec<_>) =
             table.entries().cloned().partition(|entry| entry.sweep() < MOST_IDLE_SWEEPS);
         if !idle.is_empty() {
-            self.table.store(Arc::new(Table::of(&kept)));
+            self.table.store(Arc::new(Table::of(kept.into_iter())));
             idle.iter().for_each(|entry| entry.drop_out());
         }
     }
@@ -301,7 +328,7 @@ mod tests {
 
     /// Now, with so many seconds to live.
     fn token(text: &str, generation: u64, seconds: u64) -> Token {
-        let key = Arc::new(Key::of(&Get::new("x")));
+        let key = Arc::new(Key::of(&Get::new("x"), &Arc::default()));
         let origin = Origin { instance: [1; 16], answered: boot_time(), wait: None };
         Token::new(answer(text, generation, seconds), origin, key).unwrap()
     }
@@ -442,18 +469,15 @@ mod tests {
         for number in 0..2 * MOST_ENTRIES {
             entry(&cache, &number.to_string());
         }
-        assert_eq!(entries.table.load().entries().count(), MOST_ENTRIES);
+        let all = entries.table.load().entries().count();
+        assert!((MOST_ENTRIES - MAKING_ROOM..=MOST_ENTRIES).contains(&all), "{all}");
         assert!(Arc::ptr_eq(&first, &entry(&cache, "first")), "what was asked for twice stays longer");
 
         for _ in 0..MOST_IDLE_SWEEPS {
             first.touch();
             entries.sweep();
         }
-        assert_eq!(
-            entries.table.load().entries().count(),
-            MOST_ENTRIES,
-            "they were used before the first sweep"
-        );
+        assert_eq!(entries.table.load().entries().count(), all, "they were used before the first sweep");
         first.touch();
         entries.sweep();
         assert_eq!(entries.table.load().entries().count(), 1);

@@ -93,6 +93,23 @@ impl<'a> Get<'a> {
         Self { scope, resource: &key.resource, audience, ..Self::new(&key.client) }
     }
 
+    /// Whether it can be answered with the same tokens.
+    pub(crate) fn is_for_the_same(&self, other: &Get<'_>) -> bool {
+        self.client == other.client
+            && self.scope == other.scope
+            && self.resource == other.resource
+            && self.audience == other.audience
+    }
+
+    /// What can be answered with the same tokens.
+    pub(crate) fn to_request(self) -> TokenRequest {
+        let mut request = TokenRequest::new(self.client);
+        request.scope = self.scope.map(str::to_owned);
+        request.resource = self.resource.to_vec();
+        request.audience = self.audience.map(str::to_owned);
+        request
+    }
+
     /// What that token was asked for with.
     pub(crate) fn again(token: &'a Token) -> Self {
         Self { wait: token.wait(), ..Self::of(token.key()) }
@@ -252,7 +269,7 @@ mod tests {
 
     /// That the other instance's token was refused.
     fn complaint() -> Complaint {
-        Complaint { instance: OTHER, handle: 9, generation: 7, text: Arc::new("t".into()) }
+        Complaint { instance: OTHER, handle: 9, generation: 7, value: Arc::new("t".into()) }
     }
 
     fn failed(code: FailureCode) -> Setback {

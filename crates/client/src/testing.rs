@@ -175,7 +175,7 @@ impl Tokens {
 impl Client {
     fn new(get: &Get<'_>) -> Self {
         Self {
-            key: Arc::new(Key::of(get)),
+            key: Arc::new(Key::of(get, &Arc::default())),
             current: None,
             next: VecDeque::new(),
             generation: 0,

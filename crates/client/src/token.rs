@@ -41,10 +41,10 @@ pub(crate) struct Handle {
 /// What never changes about a token.
 struct Facts {
     key: Arc<Key>,
-    /// As in a header: `Bearer eyJ...`
-    text: Arc<SecretString>,
-    /// Where in that the token itself starts.
-    start: usize,
+    value: Arc<SecretString>,
+    kind: Box<str>,
+    /// As in a header: `Bearer eyJ...`, made when the first header is asked for.
+    text: OnceLock<Arc<SecretString>>,
     expires_at: SystemTime,
     scope: Option<Box<str>>,
     instance: Instance,
@@ -64,11 +64,7 @@ pub(crate) struct Origin {
 
 impl Token {
     pub(crate) fn new(token: protocol::Token, origin: Origin, key: Arc<Key>) -> Result<Self, ProtocolError> {
-        let (kind, value) = (&*token.token_type, token.access_token.expose());
-        let mut text = String::with_capacity(kind.len() + 1 + value.len());
-        text.extend([kind, " ", value]);
-        let (start, text) = (kind.len() + 1, Arc::new(SecretString::new(text)));
-        if !is_presentable(&text) {
+        if !is_presentable(&token.token_type) || !is_presentable(token.access_token.expose()) {
             return Err(ProtocolError::Unpresentable);
         }
         let expires_in = Duration::from_millis(token.expires_in_ms);
@@ -76,8 +72,9 @@ impl Token {
         let expires_at = UNIX_EPOCH.checked_add(Duration::from_millis(token.expires_at_ms).min(LAST));
         let facts = Facts {
             key,
-            text,
-            start,
+            value: Arc::new(token.access_token),
+            kind: token.token_type.into(),
+            text: OnceLock::new(),
             expires_at: expires_at.unwrap_or(UNIX_EPOCH),
             scope: token.scope.map(Into::into),
             instance: origin.instance,
@@ -102,18 +99,18 @@ impl Token {
 
     /// The token itself.
     pub fn value(&self) -> &str {
-        self.facts().text.expose().get(self.facts().start..).unwrap_or_default()
+        self.facts().value.expose()
     }
 
     /// How to present it: always `Bearer` for now (RFC 6750).
     pub fn token_type(&self) -> &str {
-        self.facts().text.expose().get(..self.facts().start.saturating_sub(1)).unwrap_or_default()
+        &self.facts().kind
     }
 
     /// What belongs into an `Authorization` header. Marked as sensitive, so that it is neither printed nor compressed;
     /// a clone of what is there from the first time on, so that it costs nothing to ask for.
     pub fn header(&self) -> HeaderValue {
-        self.0.header.get_or_init(|| header(&self.facts().text)).clone()
+        self.0.header.get_or_init(|| header(self.facts().text())).clone()
     }
 
     /// How long it may still be used, from now. Zero when it has expired.
@@ -157,8 +154,8 @@ impl Token {
     }
 
     pub(crate) fn complaint(&self) -> Complaint {
-        let Facts { instance, handle, generation, ref text, .. } = *self.facts();
-        Complaint { instance, handle, generation, text: Arc::clone(text) }
+        let Facts { instance, handle, generation, ref value, .. } = *self.facts();
+        Complaint { instance, handle, generation, value: Arc::clone(value) }
     }
 
     pub(crate) fn key(&self) -> &Arc<Key> {
@@ -187,7 +184,7 @@ impl Token {
         let facts = self.facts();
         match facts.instance == complaint.instance && facts.handle == complaint.handle {
             true => facts.generation <= complaint.generation,
-            false => *facts.text == *complaint.text,
+            false => *facts.value == *complaint.value,
         }
     }
 
@@ -213,6 +210,17 @@ impl Token {
     }
 }
 
+impl Facts {
+    fn text(&self) -> &Arc<SecretString> {
+        self.text.get_or_init(|| {
+            let (kind, value) = (&*self.kind, self.value.expose());
+            let mut text = String::with_capacity(kind.len() + 1 + value.len());
+            text.extend([kind, " ", value]);
+            Arc::new(SecretString::new(text))
+        })
+    }
+}
+
 impl Handle {
     /// See [`Token::is_fresh`].
     pub(crate) fn is_fresh(&self, now: Duration, min_ttl: Duration) -> bool {
@@ -226,7 +234,7 @@ impl PartialEq for Token {
         let (ours, theirs) = (self.facts(), other.facts());
         ours.instance == theirs.instance
             && (ours.handle, ours.generation) == (theirs.handle, theirs.generation)
-            && ours.text == theirs.text
+            && ours.value == theirs.value
     }
 }
 
@@ -236,7 +244,7 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token")
             .field("client", &self.client())
-            .field("value", &self.facts().text)
+            .field("value", &self.facts().value)
             .field("scope", &self.scope())
             .field("generation", &self.generation())
             .field("expires_at", &self.expires_at())
@@ -266,8 +274,10 @@ fn header(text: &Arc<SecretString>) -> HeaderValue {
 }
 
 /// Whether a header can hold it: nothing but visible ASCII and spaces (RFC 9110 section 5.5).
-fn is_presentable(text: &SecretString) -> bool {
-    text.expose().bytes().all(|byte| matches!(byte, b' '..=b'~'))
+///
+/// Looks at all of it, without an early end: many bytes at a time.
+fn is_presentable(text: &str) -> bool {
+    text.bytes().fold(true, |presentable, byte| presentable & matches!(byte, b' '..=b'~'))
 }
 
 #[cfg(test)]
@@ -300,7 +310,7 @@ pub(crate) mod tests {
 
     pub(crate) fn from(instance: u8, answer: protocol::Token) -> Token {
         let origin = Origin { instance: [instance; 16], answered: 1000 * SECOND, wait: None };
-        Token::new(answer, origin, Arc::new(Key::of(&Get::new("signtext")))).unwrap()
+        Token::new(answer, origin, Arc::new(Key::of(&Get::new("signtext"), &Arc::default()))).unwrap()
     }
 
     #[test]
@@ -321,11 +331,10 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn token_and_headers_are_one_piece_of_memory() {
+    fn all_headers_of_a_token_are_one_piece_of_memory() {
         let token = token("eyJ", 1, 60);
         let (header, other) = (token.header(), token.another().header());
         assert_eq!(header.as_bytes().as_ptr(), other.as_bytes().as_ptr());
-        assert_eq!(token.value().as_ptr(), header.as_bytes()["Bearer ".len()..].as_ptr());
         drop(token);
         assert_eq!(other, "Bearer eyJ");
     }
@@ -333,7 +342,7 @@ pub(crate) mod tests {
     #[test]
     fn s36_what_no_header_can_carry_is_no_token() {
         let origin = Origin { instance: [1; 16], answered: SECOND, wait: None };
-        let key = Arc::new(Key::of(&Get::new("x")));
+        let key = Arc::new(Key::of(&Get::new("x"), &Arc::default()));
         let refused = Token::new(answer("a\r\nb", 1, 60), origin, key);
         assert!(matches!(refused, Err(ProtocolError::Unpresentable)));
     }

@@ -4,7 +4,10 @@
 //! and takes the token: no lock, no channel. A slot changes by an atomic swap; the index is replaced only when
 //! clients come or go, and a client's own index of narrower token keys only when one of these does.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
+use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
@@ -213,12 +216,58 @@ pub struct Slots {
     index: ArcSwap<Index>,
 }
 
+/// The slots as they were at one time: see [`Slots::load`].
+#[derive(Debug)]
+pub struct Loaded(Guard<Arc<Index>>);
+
+impl Loaded {
+    /// The slot of a client.
+    pub fn find(&self, client: &str) -> Option<&Arc<Slot>> {
+        self.0.by_name.get(client.as_bytes())
+    }
+}
+
 #[derive(Debug, Default)]
 struct Index {
-    by_name: HashMap<ClientName, Arc<Slot>>,
+    by_name: HashMap<Name, Arc<Slot>>,
     by_number: HashMap<u64, Arc<Slot>>,
     /// By name, in order.
     in_order: Vec<Arc<Slot>>,
+}
+
+/// A client's name, kept in the index itself: a get of one among very many waits for memory as seldom as possible.
+#[derive(PartialEq, Eq)]
+struct Name {
+    length: u8,
+    /// Followed by zeros.
+    text: [u8; ClientName::LONGEST],
+}
+
+impl Name {
+    fn of(client: &ClientName) -> Self {
+        let name = client.as_str().as_bytes();
+        let mut text = [0; ClientName::LONGEST];
+        text[..name.len()].copy_from_slice(name);
+        Self { length: name.len() as u8, text }
+    }
+}
+
+impl Borrow<[u8]> for Name {
+    fn borrow(&self) -> &[u8] {
+        &self.text[..self.length.into()]
+    }
+}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Borrow::<[u8]>::borrow(self).hash(state);
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        String::from_utf8_lossy(self.borrow()).fmt(f)
+    }
 }
 
 /// The clients' numbers are the upper halves of their token keys' handles.
@@ -235,9 +284,15 @@ pub(crate) fn handles_from(first: u64) -> Range<u64> {
 }
 
 impl Slots {
+    /// The slots as they are now, to be looked at for a moment: without counting who does, which would be another wait for
+    /// memory.
+    pub fn load(&self) -> Loaded {
+        Loaded(self.index.load())
+    }
+
     /// The slot of a client.
     pub fn find(&self, client: &str) -> Option<Arc<Slot>> {
-        self.index.load().by_name.get(client).cloned()
+        self.load().find(client).cloned()
     }
 
     /// The client that a handle belongs to, and its slot.
@@ -265,7 +320,8 @@ impl Slots {
         let by_number = slots.values().map(|slot| (number(slot), Arc::clone(slot))).collect();
         let mut in_order: Vec<_> = slots.values().map(Arc::clone).collect();
         in_order.sort_unstable_by(|a, b| a.client.cmp(&b.client));
-        self.index.store(Arc::new(Index { by_name: slots, by_number, in_order }));
+        let by_name = slots.into_iter().map(|(name, slot)| (Name::of(&name), slot)).collect();
+        self.index.store(Arc::new(Index { by_name, by_number, in_order }));
     }
 }
 

@@ -27,6 +27,13 @@ pub(crate) fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
+/// The wall clock as of the kernel's last tick, a few milliseconds ago at most: for people, at a sixth of the cost.
+#[expect(clippy::disallowed_methods, reason = "this is where the daemon reads the wall clock")]
+pub(crate) fn about_since_epoch() -> Duration {
+    let time = clock_gettime(ClockId::RealtimeCoarse);
+    Duration::new(u64::try_from(time.tv_sec).unwrap_or(0), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
 /// Both clocks.
 pub(crate) fn now() -> Now {
     Now { boot: moment(), unix: since_epoch().as_secs() }

@@ -25,7 +25,7 @@ pub(crate) fn token(id: u32, granted: &Granted, now: Moment) -> wire::TokenReply
         expires_in_ms: milliseconds(expires_in),
         serve_for_ms: milliseconds(now.until(token.serve_until)),
         answered_at_ms: milliseconds(now.since(Moment::BOOT)),
-        expires_at_ms: milliseconds(clock::since_epoch() + expires_in),
+        expires_at_ms: milliseconds(clock::about_since_epoch() + expires_in),
         scope: token.scope.as_deref(),
         generation: token.generation,
         min_ttl_met: *min_ttl_met,

@@ -13,7 +13,7 @@ use tokenbroker_core::config::{ClientName, nearest};
 use tokenbroker_core::engine::{Granted, Refusal, WaiterId};
 use tokenbroker_core::narrowing::Narrowing;
 use tokenbroker_core::policy::Caller;
-use tokenbroker_core::slots::{Cell, Slot};
+use tokenbroker_core::slots::{Cell, Loaded, Slot};
 use tokenbroker_core::time::Moment;
 use tokenbroker_ipc::PeerIdentity;
 use tokenbroker_protocol::{Command, Failure, FailureCode, GetToken, Rejected, Renewed, Response};
@@ -82,7 +82,8 @@ impl Session {
     /// A warm token is answered here, from its slot; everything else goes to the event loop.
     fn get_token(&self, get: GetToken) -> Answer {
         let now = clock::moment();
-        let slot = match self.permitted(&get.client) {
+        let slots = self.shared.slots.load();
+        let slot = match self.permitted(&slots, &get.client) {
             Ok(slot) => slot,
             Err(failure) => return Answer::Now(failure.into()),
         };
@@ -90,10 +91,10 @@ impl Session {
             Ok(narrowing) => narrowing,
             Err(failure) => return Answer::Now(failure.into()),
         };
-        let held = match narrowing.is_as_configured() {
-            true => slot.current(now).map(|token| (slot.handle(), token)),
-            false => slot
-                .narrowed(&narrowing, now)
+        let held = match &narrowing {
+            None => slot.current(now).map(|token| (slot.handle(), token)),
+            Some(narrowing) => slot
+                .narrowed(narrowing, now)
                 .and_then(|cell| cell.current(now).map(|token| (cell.handle(), token))),
         };
         let min_ttl = Duration::from_millis(get.min_ttl_ms);
@@ -106,7 +107,8 @@ impl Session {
         }
         match ClientName::new(&get.client) {
             Some(client) => {
-                self.wait_for_token(client, Want::Current { narrowing, min_ttl }, now, get.wait_ms)
+                let want = Want::Current { narrowing: narrowing.unwrap_or_default(), min_ttl };
+                self.wait_for_token(client, want, now, get.wait_ms)
             }
             None => Answer::Now(denied(&get.client).into()),
         }
@@ -140,8 +142,9 @@ impl Session {
         let session = self.clone();
         Answer::Later(Box::pin(async move {
             // The rules may have changed while it waited.
-            match ticket.answer().await.and_then(|granted| Ok((granted, session.permitted(client.as_str())?)))
-            {
+            let answer = ticket.answer().await;
+            let slots = session.shared.slots.load();
+            match answer.and_then(|granted| Ok((granted, session.permitted(&slots, client.as_str())?))) {
                 Ok((granted, slot)) => {
                     slot.served_late();
                     Outcome::Token { granted, now: clock::moment() }
@@ -152,9 +155,9 @@ impl Session {
     }
 
     /// The slot of a client, if the caller may have its token. Who may not can't tell whether it exists.
-    fn permitted(&self, client: &str) -> Result<Arc<Slot>, Failure> {
+    fn permitted<'a>(&self, slots: &'a Loaded, client: &str) -> Result<&'a Arc<Slot>, Failure> {
         let caller = self.caller();
-        match self.shared.slots.find(client) {
+        match slots.find(client) {
             Some(slot) if slot.access().permits(&caller) => Ok(slot),
             Some(_) if self.is_administrator() => Err(self.not_permitted(client)),
             None if self.is_administrator() => Err(self.unknown_client(client)),
@@ -162,25 +165,28 @@ impl Session {
         }
     }
 
-    /// Which of the client's token keys is asked for. Nearly always the configured one, and then nothing is looked up.
-    fn narrowing(&self, get: &GetToken) -> Result<Narrowing, Failure> {
+    /// Which of the client's token keys is asked for: `None` is the configured one. It nearly always is, and then nothing
+    /// is looked up.
+    fn narrowing(&self, get: &GetToken) -> Result<Option<Narrowing>, Failure> {
         let GetToken { client, scope, resource, audience, .. } = get;
         if scope.is_none() && resource.is_empty() && audience.is_none() {
-            return Ok(Narrowing::default());
+            return Ok(None);
         }
         let config = self.shared.config.load();
         let Some(configured) = config.clients.get(client.as_str()) else { return Err(denied(client)) };
-        Narrowing::of(configured, scope.as_deref(), resource, audience.as_deref())
-            .map_err(|error| convert::not_permitted(&error))
+        let narrowing = Narrowing::of(configured, scope.as_deref(), resource, audience.as_deref());
+        let narrowing = narrowing.map_err(|error| convert::not_permitted(&error))?;
+        Ok((!narrowing.is_as_configured()).then_some(narrowing))
     }
 
     /// Where what a caller asks for is published, if it may have it and it is there.
     pub(crate) fn token_key(&self, get: &GetToken) -> Result<Arc<Cell>, Failure> {
-        let slot = self.permitted(&get.client)?;
+        let slots = self.shared.slots.load();
+        let slot = self.permitted(&slots, &get.client)?;
         let narrowing = self.narrowing(get)?;
-        match narrowing.is_as_configured() {
-            true => slot.cell(slot.handle()),
-            false => slot.narrowed(&narrowing, clock::moment()),
+        match narrowing {
+            None => slot.cell(slot.handle()),
+            Some(narrowing) => slot.narrowed(&narrowing, clock::moment()),
         }
         .ok_or_else(not_kept_any_more)
     }

@@ -52,10 +52,14 @@ impl Secret {
     ///
     /// [`NotText`] if they are not valid UTF-8; it does not repeat them.
     pub fn into_text(self) -> Result<SecretString, NotText> {
-        if std::str::from_utf8(self.expose()).is_err() {
-            return Err(NotText);
+        let mut bytes = self.0;
+        match String::from_utf8(std::mem::take(&mut *bytes).into_vec()) {
+            Ok(text) => Ok(SecretString(Zeroizing::new(text.into_boxed_str()))),
+            Err(error) => {
+                error.into_bytes().zeroize();
+                Err(NotText)
+            }
         }
-        Ok(SecretString(self))
     }
 }
 
@@ -80,20 +84,25 @@ impl fmt::Debug for Secret {
 }
 
 /// Secret text, wiped when dropped.
-#[derive(Clone, Default, PartialEq, Eq)]
-pub struct SecretString(Secret);
+///
+/// Kept as bytes are in a [`Secret`].
+#[derive(Clone, Default)]
+pub struct SecretString(Zeroizing<Box<str>>);
 
 impl SecretString {
     /// Takes the text over. A string with spare capacity is copied, and the original wiped.
-    pub fn new(text: String) -> Self {
-        Self(Secret::new(text.into_bytes()))
+    pub fn new(mut text: String) -> Self {
+        if text.len() == text.capacity() {
+            return Self(Zeroizing::new(text.into_boxed_str()));
+        }
+        let exact = text.as_str().into();
+        text.zeroize();
+        Self(Zeroizing::new(exact))
     }
 
     /// The text itself.
     pub fn expose(&self) -> &str {
-        // Both constructors take UTF-8 only, and nothing changes the bytes afterwards; a fallback
-        // instead of a panic keeps this crate free of either.
-        std::str::from_utf8(self.0.expose()).unwrap_or_default()
+        &self.0
     }
 
     /// Length in bytes.
@@ -108,15 +117,24 @@ impl SecretString {
 
     /// The same text as bytes.
     pub fn into_bytes(self) -> Secret {
-        self.0
+        let mut text = self.0;
+        Secret(Zeroizing::new(std::mem::take(&mut *text).into_boxed_bytes()))
     }
 }
 
 impl From<&str> for SecretString {
     fn from(text: &str) -> Self {
-        Self(Secret::from(text.as_bytes()))
+        Self(Zeroizing::new(text.into()))
     }
 }
+
+impl PartialEq for SecretString {
+    fn eq(&self, other: &Self) -> bool {
+        equal_in_constant_time(self.expose().as_bytes(), other.expose().as_bytes())
+    }
+}
+
+impl Eq for SecretString {}
 
 impl fmt::Debug for SecretString {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

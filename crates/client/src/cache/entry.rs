@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -55,7 +55,7 @@ impl Entry {
 
     /// The token, if it may be given out without asking.
     pub(crate) fn fresh(&self, now: impl FnOnce() -> Duration, min_ttl: Duration) -> Option<Token> {
-        let held = self.slot.mine().load();
+        let held = self.slot.mine()?.load();
         if self.key.is_accused() || !held.as_ref()?.is_fresh(now(), min_ttl) {
             return None;
         }
@@ -68,7 +68,7 @@ impl Entry {
 
     /// The token in the cache, whatever it is worth.
     pub(crate) fn current(&self) -> Option<Token> {
-        self.slot.mine().load_full().map(Token)
+        self.slot.mine()?.load_full().map(Token)
     }
 
     /// A token that has not expired and that no daemon has taken back, for when none can be asked; and whether the daemon
@@ -181,7 +181,8 @@ impl Entry {
 /// A token behind several counters: threads that count on the same one would take its memory from each other.
 #[derive(Debug)]
 struct Slot {
-    shards: Box<[Shard]>,
+    /// Made with the first token: most keys of a program with very many never have one.
+    shards: OnceLock<Box<[Shard]>>,
     writing: Mutex<()>,
 }
 
@@ -199,23 +200,24 @@ static SHARDS: LazyLock<usize> =
 
 impl Slot {
     fn new() -> Self {
-        Self { shards: (0..*SHARDS).map(|_| Shard::default()).collect(), writing: Mutex::new(()) }
+        Self { shards: OnceLock::new(), writing: Mutex::new(()) }
     }
 
-    /// That of this thread.
-    fn mine(&self) -> &ArcSwapOption<Handle> {
+    /// That of this thread, if there was ever a token.
+    fn mine(&self) -> Option<&ArcSwapOption<Handle>> {
         /// The number of the next thread that asks.
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         thread_local! {
             static NUMBER: Cell<usize> = const { Cell::new(usize::MAX) };
         }
+        let shards = self.shards.get()?;
         let number = NUMBER.try_with(|number| {
             if number.get() == usize::MAX {
                 number.set(NEXT.fetch_add(1, Ordering::Relaxed) % *SHARDS);
             }
             number.get()
         });
-        &self.shards[number.unwrap_or(0)].0
+        Some(&shards[number.unwrap_or(0)].0)
     }
 
     /// One at a time may look at what is there and change it.
@@ -224,7 +226,10 @@ impl Slot {
     }
 
     fn set(&self, token: Option<&Token>) {
-        for Shard(shard) in &self.shards {
+        if token.is_none() && self.shards.get().is_none() {
+            return;
+        }
+        for Shard(shard) in self.shards.get_or_init(|| (0..*SHARDS).map(|_| Shard::default()).collect()) {
             shard.store(token.map(|token| token.another().0));
         }
     }
@@ -240,7 +245,7 @@ mod tests {
     const NOW: Duration = Duration::from_secs(1001);
 
     fn entry() -> Entry {
-        Entry::new(Key::of(&Get::new("x")), 1)
+        Entry::new(Key::of(&Get::new("x"), &Arc::default()), 1)
     }
 
     fn value(token: Option<Token>) -> Option<String> {

@@ -1,37 +1,60 @@
 //! The entries by key, so that a get finds its own without a lock and without making a key.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use super::entry::Entry;
 use crate::question::Get;
 
-/// Entries in the places that their hashes point to, or the next free ones. Never changed: a change makes another.
+/// The fewest places that a table has.
+const SMALLEST: usize = 8;
+
+/// Entries in the places that their hashes point to, or the next free ones. One can be added in place; all else makes
+/// another table.
 #[derive(Debug)]
 pub(crate) struct Table {
-    places: Box<[Option<Arc<Entry>>]>,
+    places: Box<[OnceLock<Arc<Entry>>]>,
+    taken: AtomicUsize,
 }
 
 impl Table {
-    pub(crate) fn of(entries: &[Arc<Entry>]) -> Self {
-        // At most half full, so that a search ends.
-        let mut places = vec![None; (entries.len() * 2).next_power_of_two().max(8)];
+    /// With these, and room for as many more.
+    pub(crate) fn of(entries: impl ExactSizeIterator<Item = Arc<Entry>>) -> Self {
+        let places = (entries.len() * 4).next_power_of_two().max(SMALLEST);
+        let table =
+            Self { places: (0..places).map(|_| OnceLock::new()).collect(), taken: AtomicUsize::new(0) };
         for entry in entries {
-            let free = probe(entry.hash, places.len()).find(|place| places[*place].is_none());
-            if let Some(free) = free {
-                places[free] = Some(Arc::clone(entry));
-            }
+            // There is room.
+            let _added = table.add(&entry);
         }
-        Self { places: places.into() }
+        table
     }
 
     pub(crate) fn find(&self, hash: u64, get: &Get<'_>) -> Option<&Arc<Entry>> {
         probe(hash, self.places.len())
-            .map_while(|place| self.places[place].as_ref())
+            .map_while(|place| self.places[place].get())
             .find(|entry| entry.hash == hash && entry.key.is_of(get))
     }
 
+    /// Takes in one more, if there is room, and says so. To be called by one thread at a time.
+    pub(crate) fn add(&self, entry: &Arc<Entry>) -> bool {
+        // At most half full, so that a search ends.
+        if self.len() * 2 >= self.places.len() {
+            return false;
+        }
+        let added = probe(entry.hash, self.places.len())
+            .any(|place| self.places[place].set(Arc::clone(entry)).is_ok());
+        self.taken.fetch_add(usize::from(added), Ordering::Relaxed);
+        added
+    }
+
+    /// How many there are.
+    pub(crate) fn len(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn entries(&self) -> impl Iterator<Item = &Arc<Entry>> {
-        self.places.iter().flatten()
+        self.places.iter().filter_map(OnceLock::get)
     }
 }
 
@@ -71,7 +94,7 @@ mod tests {
     use crate::key::Key;
 
     fn entry(get: &Get<'_>) -> Arc<Entry> {
-        Arc::new(Entry::new(Key::of(get), hash(get)))
+        Arc::new(Entry::new(Key::of(get, &Arc::default()), hash(get)))
     }
 
     #[test]
@@ -80,7 +103,7 @@ mod tests {
         let mut entries: Vec<_> = names.iter().map(|name| entry(&Get::new(name))).collect();
         let narrowed = TokenRequest::new("client-7").scope("read");
         entries.push(entry(&Get::with(&narrowed)));
-        let table = Table::of(&entries);
+        let table = Table::of(entries.iter().cloned());
         let find = |get: &Get<'_>| table.find(hash(get), get);
         for (name, entry) in names.iter().zip(&entries) {
             assert!(Arc::ptr_eq(find(&Get::new(name)).unwrap(), entry));
@@ -93,25 +116,36 @@ mod tests {
 
     #[test]
     fn equal_hashes_are_told_apart() {
-        let make = |name| Arc::new(Entry::new(Key::of(&Get::new(name)), 7));
-        let table = Table::of(&[make("a"), make("b"), make("c")]);
+        let make = |name| Arc::new(Entry::new(Key::of(&Get::new(name), &Arc::default()), 7));
+        let table = Table::of([make("a"), make("b"), make("c")].into_iter());
         assert_eq!(&*table.find(7, &Get::new("b")).unwrap().key.client, "b");
         assert!(table.find(7, &Get::new("d")).is_none());
     }
 
     #[test]
+    fn one_is_added_in_place_until_the_table_is_half_full() {
+        let make = |number: usize| entry(&Get::new(&number.to_string()));
+        let table = Table::of((0..2).map(make).collect::<Vec<_>>().into_iter());
+        assert!((2..4).all(|number| table.add(&make(number))));
+        assert!(!table.add(&make(4)));
+        assert_eq!((table.len(), table.entries().count()), (4, 4));
+        assert!(table.find(hash(&Get::new("3")), &Get::new("3")).is_some());
+        assert!(table.find(hash(&Get::new("4")), &Get::new("4")).is_none());
+    }
+
+    #[test]
     fn an_empty_table_has_nothing() {
-        assert!(Table::of(&[]).find(u64::MAX, &Get::new("x")).is_none());
+        assert!(Table::of([].into_iter()).find(u64::MAX, &Get::new("x")).is_none());
     }
 
     #[test]
     fn names_that_differ_little_do_not_crowd_together() {
         let names = (0..512).map(|number| format!("service-{number:04}"));
         let entries: Vec<_> = names.map(|name| entry(&Get::new(&name))).collect();
-        let table = Table::of(&entries);
+        let table = Table::of(entries.iter().cloned());
         let places = table.places.len();
         let steps = |entry: &Arc<Entry>| {
-            let held = |place: &usize| table.places[*place].as_ref().is_some_and(|at| Arc::ptr_eq(at, entry));
+            let held = |place: &usize| table.places[*place].get().is_some_and(|at| Arc::ptr_eq(at, entry));
             probe(entry.hash, places).position(|place| held(&place)).unwrap()
         };
         let total: usize = entries.iter().map(steps).sum();

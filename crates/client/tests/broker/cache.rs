@@ -333,7 +333,7 @@ fn s61_no_more_than_a_thousand_keys_are_kept() {
         caller.token(&name).unwrap();
     }
     until(|| daemon.asked().iter().any(|asked| matches!(asked, Command::Cancel { .. })));
-    until(|| (900..=1000).contains(&daemon.subscribers()));
+    until(|| (850..=1000).contains(&daemon.subscribers()));
 }
 
 #[test]

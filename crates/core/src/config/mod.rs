@@ -313,6 +313,9 @@ pub enum AuthMethod {
 pub struct ClientName(Arc<str>);
 
 impl ClientName {
+    /// The most bytes that a name has.
+    pub const LONGEST: usize = names::MAX_NAME;
+
     /// The name, if it is one.
     pub fn new(name: &str) -> Option<Self> {
         names::is_name(name).then(|| Self(name.into()))

@@ -1,7 +1,7 @@
 //! Names in the configuration: which are allowed, how they are shown, and which one was meant.
 
 /// The longest name of a client or an issuer, in characters.
-const MAX_NAME: usize = 64;
+pub(super) const MAX_NAME: usize = 64;
 
 /// What [`is_name`] allows, in words.
 pub(super) const NAME_RULE: &str =

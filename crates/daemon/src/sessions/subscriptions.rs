@@ -87,7 +87,9 @@ impl Subscriptions {
     /// Nothing can be missed: whatever is published after this is news, and what was published since the answer is told
     /// by the first look that this asks for.
     pub(super) fn answered(&mut self, session: &Session, id: u32, outcome: &Outcome) {
-        let Some((get, taken)) = self.waiting.remove(&id) else { return };
+        // Nearly always nothing is waited for, and then no number is looked up.
+        let waited_for = if self.waiting.is_empty() { None } else { self.waiting.remove(&id) };
+        let Some((get, taken)) = waited_for else { return };
         let Outcome::Token { granted, .. } = outcome else { return };
         let watched = session.token_key(&get).ok().map(|cell| self.watch(&cell, id));
         let told = Some(Told::of(granted));

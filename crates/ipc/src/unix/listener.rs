@@ -4,22 +4,27 @@ use std::fs::{self, Metadata, Permissions};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use interprocess::ConnectWaitMode;
 use interprocess::local_socket::prelude::*;
-use interprocess::local_socket::traits::tokio::Listener as _;
-use interprocess::local_socket::{ConnectOptions, GenericFilePath, ListenerOptions};
+use interprocess::local_socket::{
+    ConnectOptions, GenericFilePath, ListenerNonblockingMode, ListenerOptions,
+};
 use interprocess::os::unix::local_socket::ListenerOptionsExt;
 use interprocess::os::unix::uds_local_socket;
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
+use super::stream::register;
 use super::sys;
 use crate::{IdentityError, PathError, PeerIdentity, StateLock, Stream, check_parents};
 
 /// Accepts callers. A socket file that it made is removed when it is dropped.
 #[derive(Debug)]
 pub struct Listener {
-    socket: uds_local_socket::tokio::Listener,
+    socket: AsyncFd<UnixListener>,
     _file: Option<SocketFile>,
 }
 
@@ -43,7 +48,9 @@ impl Listener {
         let failed = |source| BindError::Io { path: path.into(), source };
         let name = path.to_fs_name::<GenericFilePath>().map_err(failed)?;
         let options = ListenerOptions::new().name(name).mode(mode).reclaim_name(false);
-        let socket = options.create_tokio_as().map_err(failed)?;
+        let options = options.nonblocking(ListenerNonblockingMode::Accept);
+        let socket = options.create_sync_as::<uds_local_socket::Listener>().map_err(failed)?;
+        let socket = register(socket.into(), Interest::READABLE).map_err(failed)?;
         let metadata = fs::symlink_metadata(path).map_err(failed)?;
         let listener = Self { socket, _file: Some(SocketFile::new(path, &metadata)) };
         // The umask may have taken bits away; the socket had fewer permissions than asked for so far.
@@ -65,12 +72,12 @@ impl Listener {
     /// Outside a tokio runtime that has I/O enabled.
     pub fn from_fd(passed: OwnedFd) -> io::Result<Self> {
         // Passed descriptors survive exec; a duplicate made by std does not.
-        let socket = std::os::unix::net::UnixListener::from(passed.try_clone()?);
+        let socket = UnixListener::from(passed.try_clone()?);
         if socket.local_addr().is_err() || !sys::is_listening(socket.as_fd())? {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a listening Unix socket"));
         }
-        let socket = uds_local_socket::tokio::Listener::try_from(OwnedFd::from(socket))?;
-        Ok(Self { socket, _file: None })
+        socket.set_nonblocking(true)?;
+        Ok(Self { socket: register(socket, Interest::READABLE)?, _file: None })
     }
 
     /// The next caller, and who it is. An unknown one should be dropped without an answer.
@@ -81,9 +88,10 @@ impl Listener {
     ///
     /// What the system says, such as that there are no descriptors left: wait a little before the next try.
     pub async fn accept(&self) -> io::Result<(Stream, Result<PeerIdentity, IdentityError>)> {
-        let stream = self.socket.accept().await?;
+        let (stream, _) = self.socket.async_io(Interest::READABLE, UnixListener::accept).await?;
+        stream.set_nonblocking(true)?;
         let identity = PeerIdentity::of(stream.as_fd());
-        Ok((Stream(stream), identity))
+        Ok((Stream::new(stream)?, identity))
     }
 }
 

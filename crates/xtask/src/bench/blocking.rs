@@ -1,10 +1,13 @@
 //! A caller that blocks, on a kept connection: what most programs are.
 
 use std::hint::black_box;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 
 use tokenbroker_client::blocking::Broker;
 
 use super::Settings;
+use super::baseline::echo::{Echo, Threads};
 use super::baseline::nginx::Nginx;
 use super::baseline::ping_pong::PingPong;
 use super::baseline::ssh_agent::SshAgent;
@@ -12,7 +15,7 @@ use super::figure::Figure;
 use super::http::HttpCaller;
 use super::race::{Contender, race, timed};
 use super::report::{Section, Table};
-use super::site::{self, Site};
+use super::site::{self, Exchange, Site};
 use crate::Result;
 
 /// The most that a get may cost, in raw exchanges.
@@ -23,8 +26,13 @@ pub(super) fn measure(settings: &Settings) -> Result<Section> {
     settings.cpus.use_one()?;
     let site = Site::start()?;
     let exchange = site.exchange()?;
-    let mut contenders: Vec<Box<dyn Contender>> =
-        vec![Box::new(PingPong::start(&exchange)?), Box::new(Get::connect(&site)?)];
+    let echo = Echo::start(Threads::Current, &exchange)?;
+    let mut contenders: Vec<Box<dyn Contender>> = vec![
+        Box::new(PingPong::start(&exchange)?),
+        Box::new(Get::connect(&site)?),
+        Box::new(Raw::new("raw caller, raw echo", UnixStream::connect(echo.socket())?, &exchange)),
+        Box::new(Raw::new("raw caller, tokenbroker", site.connect()?, &exchange)),
+    ];
     let mut absent = Vec::new();
     let nginx = Nginx::start("/token", site.token());
     let caller = |nginx: &Nginx| HttpCaller::connect("nginx, HTTP, a file", &nginx.socket(), "/token");
@@ -66,6 +74,33 @@ impl Get {
     fn connect(site: &Site) -> Result<Self> {
         let broker = Broker::builder().socket(site.socket()).cache(false).connect()?;
         Ok(Self { broker, client: site::client() })
+    }
+}
+
+/// As thin as a caller that blocks can be: what it costs tells the server's part from the caller's.
+struct Raw {
+    name: &'static str,
+    stream: UnixStream,
+    request: Vec<u8>,
+    reply: Vec<u8>,
+}
+
+impl Raw {
+    fn new(name: &'static str, stream: UnixStream, exchange: &Exchange) -> Self {
+        Self { name, stream, request: exchange.request.clone(), reply: vec![0; exchange.reply] }
+    }
+}
+
+impl Contender for Raw {
+    fn name(&self) -> String {
+        self.name.into()
+    }
+
+    fn round(&mut self, count: usize, nanoseconds: &mut Vec<u64>) -> Result {
+        timed(count, nanoseconds, || {
+            self.stream.write_all(&self.request)?;
+            Ok(self.stream.read_exact(&mut self.reply)?)
+        })
     }
 }
 
