@@ -32,6 +32,9 @@ use crate::key_store::{self, CallError};
 use crate::log;
 use crate::shared::{Ask, ReloadRefused, Report, Shared, Want};
 
+/// After so many of each it is looked at the time and the signals again.
+const AT_A_TIME: usize = 64;
+
 /// The state of the event loop; see the [module](self).
 #[derive(Debug)]
 pub(crate) struct EventLoop<H> {
@@ -115,8 +118,14 @@ impl<H: Http> EventLoop<H> {
             self.carry_out_effects();
             self.alarm.set(self.engine.poll_timeout())?;
             tokio::select! {
-                Some(ask) = self.asks.recv() => self.asked(ask),
-                Some(outcome) = self.outcomes.recv() => self.came_back(outcome),
+                Some(ask) = self.asks.recv() => {
+                    self.asked(ask);
+                    self.take_what_waits();
+                }
+                Some(outcome) = self.outcomes.recv() => {
+                    self.came_back(outcome);
+                    self.take_what_waits();
+                }
                 rung = self.alarm.ring() => {
                     rung?;
                     self.engine.handle_timeout(clock::now());
@@ -135,6 +144,20 @@ impl<H: Http> EventLoop<H> {
                     None => return Err(io::Error::other("signals can't be received any more")),
                 },
             }
+        }
+    }
+
+    /// What has come together is taken together: setting the timer for each would cost more than taking it.
+    fn take_what_waits(&mut self) {
+        for _ in 0..AT_A_TIME {
+            match (self.asks.try_recv(), self.outcomes.try_recv()) {
+                (Err(_), Err(_)) => break,
+                (ask, outcome) => {
+                    ask.into_iter().for_each(|ask| self.asked(ask));
+                    outcome.into_iter().for_each(|outcome| self.came_back(outcome));
+                }
+            }
+            self.carry_out_effects();
         }
     }
 

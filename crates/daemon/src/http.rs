@@ -1,7 +1,8 @@
 //! Carries out HTTP requests as values: reqwest in production, something else wherever that serves better.
 //!
-//! All of it runs on threads of its own: a server that keeps the parser or TLS busy, with an endless row of interim
-//! responses for example, delays neither the event loop nor a session, and other servers' tokens hardly.
+//! All of it runs on threads of its own, one for each issuer as far as there are enough: a server that keeps the parser
+//! or TLS busy, with an endless row of interim responses for example, delays neither the event loop nor a session nor
+//! other servers' tokens.
 //!
 //! A request goes to where its URL says and nowhere else: no redirect is followed, the environment names no proxy
 //! unless the configuration says so, and an address where no authorization server is gets nothing. What comes back is
@@ -14,6 +15,7 @@ mod proxy;
 mod resolver;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod trust;
 
 use std::collections::{BTreeMap, HashMap};
@@ -28,13 +30,13 @@ use tokenbroker_core::engine::TransportFailure;
 use tokenbroker_core::time::Moment;
 use tokenbroker_oauth::{HttpRequest, HttpResponse, Method};
 use tokenbroker_secret::Secret;
-use tokio::runtime::{Builder, Runtime};
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
 use self::body::Body;
 use self::connections::Connections;
 use self::failure::{Exchange, Fault};
+use self::threads::Threads;
 use crate::clock;
 
 pub(crate) use self::trust::read_ca_file;
@@ -55,32 +57,17 @@ pub(crate) trait Http {
 /// How much longer than its timeout a request is waited for before the threads that carry it out count as stalled.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// While a server keeps one thread busy, there is another.
-const THREADS: usize = 2;
-
 /// Connections of its own for each issuer, with its CA, proxy and timeout.
 #[derive(Debug)]
 pub(crate) struct Reqwest {
     issuers: HashMap<String, Arc<Connections>>,
-    /// `None` only while it is dropped.
-    threads: Option<Runtime>,
+    threads: Threads,
 }
 
 impl Reqwest {
-    /// Starts the threads.
+    /// For no issuer yet.
     pub(crate) fn start() -> io::Result<Self> {
-        let threads =
-            Builder::new_multi_thread().worker_threads(THREADS).thread_name("http").enable_all().build()?;
-        Ok(Self { issuers: HashMap::new(), threads: Some(threads) })
-    }
-}
-
-impl Drop for Reqwest {
-    /// Waits for nothing: a server may keep a thread busy.
-    fn drop(&mut self) {
-        if let Some(threads) = self.threads.take() {
-            threads.shutdown_background();
-        }
+        Ok(Self { issuers: HashMap::new(), threads: Threads::start()? })
     }
 }
 
@@ -94,6 +81,7 @@ impl Http for Reqwest {
             _ => Arc::new(Connections::new(Arc::clone(issuer))),
         };
         self.issuers = issuers.values().map(|issuer| (issuer.name.clone(), connections(issuer))).collect();
+        self.threads.share(issuers);
     }
 
     fn execute(
@@ -102,15 +90,15 @@ impl Http for Reqwest {
         request: HttpRequest,
     ) -> impl Future<Output = Result<HttpResponse, TransportFailure>> + 'static {
         let connections = self.issuers.get(&issuer.name).cloned();
-        let threads = self.threads.as_ref().map(|threads| threads.handle().clone());
+        let thread = self.threads.of(&issuer.name).cloned();
         let limit = issuer.timeout + GRACE;
         async move {
-            let (Some(connections), Some(threads)) = (connections, threads) else {
+            let (Some(connections), Some(thread)) = (connections, thread) else {
                 return Err(failure::network("the issuer is not configured any more".into()));
             };
             let span = tracing::Span::current();
             let exchange = async move { exchange(&connections, request, clock::moment()).await };
-            let task = AbortOnDropHandle::new(threads.spawn(exchange.instrument(span)));
+            let task = AbortOnDropHandle::new(thread.spawn(exchange.instrument(span)));
             match tokio::time::timeout(limit, task).await {
                 Ok(Ok(result)) => result,
                 Ok(Err(_)) => {

@@ -9,9 +9,7 @@ use std::path::{Path, PathBuf};
 
 use interprocess::ConnectWaitMode;
 use interprocess::local_socket::prelude::*;
-use interprocess::local_socket::{
-    ConnectOptions, GenericFilePath, ListenerNonblockingMode, ListenerOptions,
-};
+use interprocess::local_socket::{ConnectOptions, GenericFilePath, ListenerNonblockingMode, ListenerOptions};
 use interprocess::os::unix::local_socket::ListenerOptionsExt;
 use interprocess::os::unix::uds_local_socket;
 use tokio::io::Interest;

@@ -96,7 +96,10 @@ impl Stream {
 }
 
 /// Has the runtime tell when the socket is ready.
-#[expect(deprecated, reason = "its successor is unsafe for descriptors that can be closed; a UnixStream can't")]
+#[expect(
+    deprecated,
+    reason = "its successor is unsafe for descriptors that can be closed; a UnixStream can't"
+)]
 pub(super) fn register<S: std::os::fd::AsRawFd>(socket: S, interest: Interest) -> io::Result<AsyncFd<S>> {
     AsyncFd::with_interest(socket, interest)
 }
