@@ -242,10 +242,22 @@ pub(crate) enum KeyFormat {
 pub(crate) enum Algorithm {
     #[value(name = "RS256")]
     Rs256,
+    #[value(name = "RS384")]
+    Rs384,
+    #[value(name = "RS512")]
+    Rs512,
     #[value(name = "PS256")]
     Ps256,
+    #[value(name = "PS384")]
+    Ps384,
+    #[value(name = "PS512")]
+    Ps512,
     #[value(name = "ES256")]
     Es256,
+    #[value(name = "ES384")]
+    Es384,
+    #[value(name = "ES512")]
+    Es512,
     #[value(name = "EdDSA")]
     EdDsa,
 }
@@ -254,8 +266,14 @@ impl From<Algorithm> for KeyAlgorithm {
     fn from(algorithm: Algorithm) -> Self {
         match algorithm {
             Algorithm::Rs256 => Self::Rs256,
+            Algorithm::Rs384 => Self::Rs384,
+            Algorithm::Rs512 => Self::Rs512,
             Algorithm::Ps256 => Self::Ps256,
+            Algorithm::Ps384 => Self::Ps384,
+            Algorithm::Ps512 => Self::Ps512,
             Algorithm::Es256 => Self::Es256,
+            Algorithm::Es384 => Self::Es384,
+            Algorithm::Es512 => Self::Es512,
             Algorithm::EdDsa => Self::EdDsa,
         }
     }

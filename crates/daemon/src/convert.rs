@@ -195,9 +195,24 @@ pub(crate) fn milliseconds(duration: Duration) -> u64 {
 pub(crate) fn key_store_algorithm(algorithm: oauth::Algorithm) -> keystore::Algorithm {
     match algorithm {
         oauth::Algorithm::Rs256 => keystore::Algorithm::Rs256,
+        oauth::Algorithm::Rs384 => keystore::Algorithm::Rs384,
+        oauth::Algorithm::Rs512 => keystore::Algorithm::Rs512,
         oauth::Algorithm::Ps256 => keystore::Algorithm::Ps256,
+        oauth::Algorithm::Ps384 => keystore::Algorithm::Ps384,
+        oauth::Algorithm::Ps512 => keystore::Algorithm::Ps512,
         oauth::Algorithm::Es256 => keystore::Algorithm::Es256,
+        oauth::Algorithm::Es384 => keystore::Algorithm::Es384,
+        oauth::Algorithm::Es512 => keystore::Algorithm::Es512,
         oauth::Algorithm::EdDsa => keystore::Algorithm::EdDsa,
+    }
+}
+
+/// What the key store is asked to authenticate with.
+pub(crate) fn key_store_mac(algorithm: oauth::MacAlgorithm) -> keystore::MacAlgorithm {
+    match algorithm {
+        oauth::MacAlgorithm::Hs256 => keystore::MacAlgorithm::Hs256,
+        oauth::MacAlgorithm::Hs384 => keystore::MacAlgorithm::Hs384,
+        oauth::MacAlgorithm::Hs512 => keystore::MacAlgorithm::Hs512,
     }
 }
 
@@ -205,8 +220,14 @@ pub(crate) fn key_store_algorithm(algorithm: oauth::Algorithm) -> keystore::Algo
 pub(crate) fn algorithm_of_key(algorithm: wire::KeyAlgorithm) -> keystore::Algorithm {
     match algorithm {
         wire::KeyAlgorithm::Rs256 => keystore::Algorithm::Rs256,
+        wire::KeyAlgorithm::Rs384 => keystore::Algorithm::Rs384,
+        wire::KeyAlgorithm::Rs512 => keystore::Algorithm::Rs512,
         wire::KeyAlgorithm::Ps256 => keystore::Algorithm::Ps256,
+        wire::KeyAlgorithm::Ps384 => keystore::Algorithm::Ps384,
+        wire::KeyAlgorithm::Ps512 => keystore::Algorithm::Ps512,
         wire::KeyAlgorithm::Es256 => keystore::Algorithm::Es256,
+        wire::KeyAlgorithm::Es384 => keystore::Algorithm::Es384,
+        wire::KeyAlgorithm::Es512 => keystore::Algorithm::Es512,
         wire::KeyAlgorithm::EdDsa => keystore::Algorithm::EdDsa,
     }
 }
@@ -219,8 +240,14 @@ pub(crate) fn key_algorithm(algorithm: oauth::Algorithm) -> wire::KeyAlgorithm {
 fn algorithm_of_stored(algorithm: keystore::Algorithm) -> wire::KeyAlgorithm {
     match algorithm {
         keystore::Algorithm::Rs256 => wire::KeyAlgorithm::Rs256,
+        keystore::Algorithm::Rs384 => wire::KeyAlgorithm::Rs384,
+        keystore::Algorithm::Rs512 => wire::KeyAlgorithm::Rs512,
         keystore::Algorithm::Ps256 => wire::KeyAlgorithm::Ps256,
+        keystore::Algorithm::Ps384 => wire::KeyAlgorithm::Ps384,
+        keystore::Algorithm::Ps512 => wire::KeyAlgorithm::Ps512,
         keystore::Algorithm::Es256 => wire::KeyAlgorithm::Es256,
+        keystore::Algorithm::Es384 => wire::KeyAlgorithm::Es384,
+        keystore::Algorithm::Es512 => wire::KeyAlgorithm::Es512,
         keystore::Algorithm::EdDsa => wire::KeyAlgorithm::EdDsa,
     }
 }

@@ -259,6 +259,13 @@ impl<H: Http> EventLoop<H> {
                     Event::Credential { operation, result }
                 },
             ),
+            Effect::Mac { operation, client, version, algorithm, input } => self.with_key_store(
+                move |store| {
+                    let algorithm = convert::key_store_mac(algorithm);
+                    store.authenticate(client.as_str(), &version, algorithm, input.expose())
+                },
+                move |result| Event::Signed { operation, result: result.map_err(Into::into) },
+            ),
             Effect::Sign { operation, client, version, algorithm, input } => self.with_key_store(
                 move |store| {
                     store.sign(

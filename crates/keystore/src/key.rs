@@ -5,15 +5,18 @@ mod import;
 mod public;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256,
-    RSA_PSS_SHA256,
+    ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, ECDSA_P521_SHA512_FIXED_SIGNING,
+    EcdsaKeyPair, EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384,
+    RSA_PKCS1_SHA512, RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding,
 };
 use tokenbroker_secret::Secret;
 
 use self::import::Encoding;
+use self::public::Curve;
 pub(crate) use self::public::PublicHalf;
 use crate::{Algorithm, Error};
 
@@ -31,25 +34,51 @@ pub(crate) struct PrivateKey {
 
 enum Pair {
     Rsa(Box<rsa::KeyPair>),
-    P256(Box<EcdsaKeyPair>),
+    Ec(Curve, Box<EcdsaKeyPair>),
     Ed25519(Box<Ed25519KeyPair>),
+}
+
+/// What an algorithm does, and so which kind of key it takes.
+#[derive(Clone, Copy)]
+enum Method {
+    Rsa(&'static dyn RsaEncoding),
+    Ecdsa(Curve, &'static EcdsaSigningAlgorithm),
+    Ed25519,
+}
+
+impl Method {
+    fn of(algorithm: Algorithm) -> Self {
+        match algorithm {
+            Algorithm::Rs256 => Self::Rsa(&RSA_PKCS1_SHA256),
+            Algorithm::Rs384 => Self::Rsa(&RSA_PKCS1_SHA384),
+            Algorithm::Rs512 => Self::Rsa(&RSA_PKCS1_SHA512),
+            Algorithm::Ps256 => Self::Rsa(&RSA_PSS_SHA256),
+            Algorithm::Ps384 => Self::Rsa(&RSA_PSS_SHA384),
+            Algorithm::Ps512 => Self::Rsa(&RSA_PSS_SHA512),
+            Algorithm::Es256 => Self::Ecdsa(Curve::P256, &ECDSA_P256_SHA256_FIXED_SIGNING),
+            Algorithm::Es384 => Self::Ecdsa(Curve::P384, &ECDSA_P384_SHA384_FIXED_SIGNING),
+            Algorithm::Es512 => Self::Ecdsa(Curve::P521, &ECDSA_P521_SHA512_FIXED_SIGNING),
+            Algorithm::EdDsa => Self::Ed25519,
+        }
+    }
 }
 
 impl PrivateKey {
     /// A new key. `bits` is for RSA only: 2048, 3072 or 4096.
     pub(crate) fn generate(algorithm: Algorithm, bits: Option<u32>) -> Result<Self, Error> {
-        let pair = match algorithm {
-            Algorithm::Rs256 | Algorithm::Ps256 => {
+        let pair = match Method::of(algorithm) {
+            Method::Rsa(_) => {
                 let size = rsa_size(bits.unwrap_or(DEFAULT_RSA_BITS))?;
                 rsa::KeyPair::generate(size).map(|pair| Pair::Rsa(Box::new(pair)))
             }
-            Algorithm::Es256 | Algorithm::EdDsa if bits.is_some() => {
+            _ if bits.is_some() => {
                 return Err(Error::refused(format!("a key for {algorithm} has one length only"))
                     .with_hint("leave --bits out; it is for RSA keys"));
             }
-            Algorithm::Es256 => EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING)
-                .map(|pair| Pair::P256(Box::new(pair))),
-            Algorithm::EdDsa => Ed25519KeyPair::generate().map(|pair| Pair::Ed25519(Box::new(pair))),
+            Method::Ecdsa(curve, signing) => {
+                EcdsaKeyPair::generate(signing).map(|pair| Pair::Ec(curve, Box::new(pair)))
+            }
+            Method::Ed25519 => Ed25519KeyPair::generate().map(|pair| Pair::Ed25519(Box::new(pair))),
         };
         let pair = pair.map_err(|_| Error::unavailable("the key could not be generated"))?;
         Ok(Self { algorithm, pair })
@@ -84,7 +113,7 @@ impl PrivateKey {
     pub(crate) fn to_pkcs8(&self) -> Result<Secret, Error> {
         let written = match &self.pair {
             Pair::Rsa(pair) => AsDer::<Pkcs8V1Der<'_>>::as_der(&**pair).map(|der| Secret::from(der.as_ref())),
-            Pair::P256(pair) => pair.to_pkcs8v1().map(|der| Secret::from(der.as_ref())),
+            Pair::Ec(_, pair) => pair.to_pkcs8v1().map(|der| Secret::from(der.as_ref())),
             Pair::Ed25519(pair) => pair.to_pkcs8v1().map(|der| Secret::from(der.as_ref())),
         };
         written.map_err(|_| Error::unavailable("the private key could not be encoded"))
@@ -93,15 +122,15 @@ impl PrivateKey {
     /// The signature as JWS has it (RFC 7518, RFC 8037).
     pub(crate) fn sign(&self, input: &[u8]) -> Result<Vec<u8>, Error> {
         let random = SystemRandom::new();
-        let signed = match &self.pair {
-            Pair::Rsa(pair) => {
-                let padding =
-                    if self.algorithm == Algorithm::Ps256 { &RSA_PSS_SHA256 } else { &RSA_PKCS1_SHA256 };
+        let signed = match (&self.pair, Method::of(self.algorithm)) {
+            (Pair::Rsa(pair), Method::Rsa(encoding)) => {
                 let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(padding, &random, input, &mut signature).map(|()| signature)
+                pair.sign(encoding, &random, input, &mut signature).map(|()| signature)
             }
-            Pair::P256(pair) => pair.sign(&random, input).map(|signature| signature.as_ref().to_vec()),
-            Pair::Ed25519(pair) => pair.try_sign(input).map(|signature| signature.as_ref().to_vec()),
+            (Pair::Ec(_, pair), _) => pair.sign(&random, input).map(|signature| signature.as_ref().to_vec()),
+            (Pair::Ed25519(pair), _) => pair.try_sign(input).map(|signature| signature.as_ref().to_vec()),
+            // A key is read for its algorithm.
+            (Pair::Rsa(_), _) => Err(Unspecified),
         };
         signed.map_err(|_| Error::unavailable("the key could not be used to sign"))
     }
@@ -109,7 +138,7 @@ impl PrivateKey {
     pub(crate) fn public(&self) -> Result<PublicHalf, Error> {
         let public = match &self.pair {
             Pair::Rsa(pair) => PublicHalf::rsa(pair.public_key()),
-            Pair::P256(pair) => PublicHalf::p256(pair.public_key()),
+            Pair::Ec(curve, pair) => PublicHalf::ec(*curve, pair.public_key()),
             Pair::Ed25519(pair) => PublicHalf::ed25519(pair.public_key()),
         };
         public.ok_or_else(|| Error::unavailable("the public key could not be encoded"))
@@ -119,13 +148,12 @@ impl PrivateKey {
 impl Pair {
     fn from_pkcs8(algorithm: Algorithm, pkcs8: &Secret) -> Option<Self> {
         let pkcs8 = pkcs8.expose();
-        Some(match algorithm {
-            Algorithm::Rs256 | Algorithm::Ps256 => Self::Rsa(Box::new(rsa::KeyPair::from_pkcs8(pkcs8).ok()?)),
-            Algorithm::Es256 => {
-                let pair = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8).ok()?;
-                Self::P256(Box::new(pair))
+        Some(match Method::of(algorithm) {
+            Method::Rsa(_) => Self::Rsa(Box::new(rsa::KeyPair::from_pkcs8(pkcs8).ok()?)),
+            Method::Ecdsa(curve, signing) => {
+                Self::Ec(curve, Box::new(EcdsaKeyPair::from_pkcs8(signing, pkcs8).ok()?))
             }
-            Algorithm::EdDsa => Self::Ed25519(Box::new(Ed25519KeyPair::from_pkcs8(pkcs8).ok()?)),
+            Method::Ed25519 => Self::Ed25519(Box::new(Ed25519KeyPair::from_pkcs8(pkcs8).ok()?)),
         })
     }
 }

@@ -12,7 +12,7 @@ use crate::os_keyring::OsKeyring;
 use crate::placement::{Backend, Placement};
 use crate::sealing_key::{self, SealingKey};
 use crate::vault::{self, Found, Item, Vault};
-use crate::{Algorithm, Current, Error, PublicKey, StoreKind, Stored};
+use crate::{Algorithm, Current, Error, MacAlgorithm, PublicKey, StoreKind, Stored};
 
 /// Longer than any server's; it leaves room for the envelope within what Windows takes (2,560 bytes).
 const MAX_SECRET: usize = 2048;
@@ -247,7 +247,7 @@ impl KeyStore {
         retired.ok_or_else(nothing)
     }
 
-    /// Signs in the form of a JWS signature (RFC 7515): for ES256 that is 64 bytes, r then s.
+    /// Signs in the form of a JWS signature (RFC 7515): for ECDSA that is r then s, of 32, 48 or 66 bytes each.
     ///
     /// # Errors
     ///
@@ -275,6 +275,29 @@ impl KeyStore {
             Content::Secret(_) => {
                 Err(Error::refused(format!("{client} has a secret, and a key is asked for"))
                     .with_hint(format!("make one: tokenbroker key generate {client}")))
+            }
+        }
+    }
+
+    /// Authenticates `input` with a client's secret (RFC 7518 section 3.2), which stays here.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if that credential is gone, [`Error::Refused`] if it is no secret.
+    pub fn authenticate(
+        &self,
+        client: &str,
+        version: &str,
+        algorithm: MacAlgorithm,
+        input: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        let gone = || Error::not_found(format!("the secret of {client} is no longer in the key store"));
+        let vault = self.placement.for_reading()?.ok_or_else(gone)?;
+        match vault.get(client, version)?.ok_or_else(gone)?.envelope.content {
+            Content::Secret(secret) => Ok(algorithm.tag(secret.expose().as_ref(), input)),
+            Content::Key { .. } => {
+                Err(Error::refused(format!("{client} has a key, and a secret is asked for"))
+                    .with_hint(format!("set one: tokenbroker secret set {client}")))
             }
         }
     }

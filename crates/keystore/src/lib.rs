@@ -21,7 +21,7 @@ mod test_stores;
 mod vault;
 
 pub use credential::{
-    Algorithm, CredentialKind, Current, Needed, PublicKey, StoreKind, Stored, UnknownAlgorithm,
+    Algorithm, CredentialKind, Current, MacAlgorithm, Needed, PublicKey, StoreKind, Stored, UnknownAlgorithm,
 };
 pub use error::Error;
 pub use keystore::{KeyStore, Options, StoreChoice};

@@ -1,11 +1,9 @@
-//! What a client signs to prove who it is: `private_key_jwt` (RFC 7523 section 2.2, RFC 10070).
+//! What a client signs to prove who it is: `private_key_jwt` and `client_secret_jwt` (RFC 7523 section 2.2, RFC 10070).
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::json;
 use tokenbroker_secret::SecretString;
-
-use crate::Algorithm;
 
 /// How long an assertion is good for, in seconds. It is used once, at once.
 const LIFE: u64 = 60;
@@ -17,9 +15,10 @@ pub struct AssertionParts<'a> {
     pub client_id: &'a str,
     /// Whom it is for: the issuer identifier, unless the server wants something else.
     pub audience: &'a str,
-    /// What it will be signed with.
-    pub algorithm: Algorithm,
-    /// Which key it will be signed with.
+    /// What it will be signed with: the name of an [`Algorithm`](crate::Algorithm) or a
+    /// [`MacAlgorithm`](crate::MacAlgorithm).
+    pub alg: &'static str,
+    /// Which key it will be signed with; a secret has no name.
     pub kid: Option<&'a str>,
     /// The type in the header; RFC 10070 asks for `client-authentication+jwt`.
     pub typ: &'a str,
@@ -38,7 +37,7 @@ pub struct Assertion {
 impl Assertion {
     /// Writes header and claims. There is no `nbf`: a server whose clock is a second behind would refuse it.
     pub fn new(parts: &AssertionParts<'_>) -> Self {
-        let mut header = json!({ "alg": parts.algorithm.name(), "typ": parts.typ });
+        let mut header = json!({ "alg": parts.alg, "typ": parts.typ });
         if let Some(kid) = parts.kid {
             header["kid"] = kid.into();
         }
@@ -78,7 +77,7 @@ mod tests {
         AssertionParts {
             client_id: "9f1c",
             audience: "https://as.example/op",
-            algorithm: Algorithm::Es256,
+            alg: crate::Algorithm::Es256.name(),
             kid: Some("key-1"),
             typ: "client-authentication+jwt",
             jti: *b"0123456789abcdef",

@@ -52,7 +52,7 @@ mod token_request;
 mod token_response;
 
 pub use access_token::AccessToken;
-pub use algorithm::{Algorithm, UnknownAlgorithm};
+pub use algorithm::{Algorithm, MacAlgorithm, UnknownAlgorithm};
 pub use assertion::{Assertion, AssertionParts};
 pub use endpoint::{Endpoint, PlainHttp, UrlError};
 pub use error_code::ErrorCode;

@@ -54,7 +54,7 @@ pub enum Authentication<'a> {
         /// The shared secret.
         secret: &'a SecretString,
     },
-    /// `private_key_jwt`: the signed [`Assertion`](crate::Assertion).
+    /// `private_key_jwt` or `client_secret_jwt`: the signed [`Assertion`](crate::Assertion).
     Assertion(&'a SecretString),
 }
 

@@ -285,5 +285,16 @@ fn the_places_of_variants() {
     golden_variants(&[State::Pending, State::Warm, State::Degraded, State::Unavailable, State::Blocked]);
     golden_variants(&[Store::OsKeyring, Store::EncryptedFile]);
     golden_variants(&[CredentialKind::Secret, CredentialKind::PrivateKey]);
-    golden_variants(&[KeyAlgorithm::Rs256, KeyAlgorithm::Ps256, KeyAlgorithm::Es256, KeyAlgorithm::EdDsa]);
+    golden_variants(&[
+        KeyAlgorithm::Rs256,
+        KeyAlgorithm::Ps256,
+        KeyAlgorithm::Es256,
+        KeyAlgorithm::EdDsa,
+        KeyAlgorithm::Rs384,
+        KeyAlgorithm::Rs512,
+        KeyAlgorithm::Ps384,
+        KeyAlgorithm::Ps512,
+        KeyAlgorithm::Es384,
+        KeyAlgorithm::Es512,
+    ]);
 }

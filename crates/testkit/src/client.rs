@@ -20,6 +20,7 @@ pub struct Client {
 pub(crate) enum Authentication {
     SecretBasic(String),
     SecretPost(String),
+    SecretJwt { secret: String, algorithm: String },
     PrivateKeyJwt(Vec<PublicJwk>),
 }
 
@@ -34,11 +35,17 @@ impl Client {
         Self::new(id, Authentication::SecretPost(secret.into()))
     }
 
+    /// A client that authenticates assertions with its secret (RFC 7523), by `HS256`, `HS384` or `HS512`. Its secret must
+    /// be as long as the hash, at least.
+    pub fn secret_jwt(id: &str, secret: &str, algorithm: &str) -> Self {
+        Self::new(id, Authentication::SecretJwt { secret: secret.into(), algorithm: algorithm.into() })
+    }
+
     /// A client that signs assertions (RFC 7523), with its public key as a JWK, or a set of them.
     ///
     /// # Panics
     ///
-    /// If that is not a public key for RS256, PS256, ES256 or EdDSA with a `kid`.
+    /// If that is not a public key for an algorithm of RFC 7518 or EdDSA, with a `kid`.
     pub fn private_key_jwt(id: &str, jwk: &str) -> Self {
         Self::new(id, Authentication::PrivateKeyJwt(public_keys(jwk)))
     }
@@ -57,7 +64,9 @@ impl Client {
 
     pub(crate) fn set_secret(&mut self, new: &str) {
         match &mut self.authentication {
-            Authentication::SecretBasic(secret) | Authentication::SecretPost(secret) => *secret = new.into(),
+            Authentication::SecretBasic(secret)
+            | Authentication::SecretPost(secret)
+            | Authentication::SecretJwt { secret, .. } => *secret = new.into(),
             Authentication::PrivateKeyJwt(_) => panic!("{} has no secret but a key", self.id),
         }
     }
@@ -65,9 +74,7 @@ impl Client {
     pub(crate) fn add_key(&mut self, jwk: &str) {
         match &mut self.authentication {
             Authentication::PrivateKeyJwt(keys) => keys.extend(public_keys(jwk)),
-            Authentication::SecretBasic(_) | Authentication::SecretPost(_) => {
-                panic!("{} has no key but a secret", self.id)
-            }
+            _ => panic!("{} has no key but a secret", self.id),
         }
     }
 
@@ -85,6 +92,11 @@ impl Client {
             }
             Authentication::SecretPost(secret) => {
                 metadata["token_endpoint_auth_method"] = "client_secret_post".into();
+                metadata["client_secret"] = secret.as_str().into();
+            }
+            Authentication::SecretJwt { secret, algorithm } => {
+                metadata["token_endpoint_auth_method"] = "client_secret_jwt".into();
+                metadata["token_endpoint_auth_signing_alg"] = algorithm.as_str().into();
                 metadata["client_secret"] = secret.as_str().into();
             }
             Authentication::PrivateKeyJwt(keys) => {

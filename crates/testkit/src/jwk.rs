@@ -1,8 +1,10 @@
 //! Public keys as they are registered: JWKs (RFC 7517), and the signatures they verify.
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ED25519, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256,
-    RsaPublicKeyComponents, UnparsedPublicKey,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519,
+    EcdsaVerificationAlgorithm, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
+    RSA_PKCS1_2048_8192_SHA512, RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512,
+    RsaParameters, RsaPublicKeyComponents, UnparsedPublicKey,
 };
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
@@ -24,9 +26,43 @@ enum Key {
         n: Vec<u8>,
         e: Vec<u8>,
     },
-    /// As an uncompressed point.
-    P256(Vec<u8>),
+    Ec {
+        algorithm: Ecdsa,
+        /// Uncompressed.
+        point: Vec<u8>,
+    },
     Ed25519(Vec<u8>),
+}
+
+/// What a curve is for.
+#[derive(Clone, Copy)]
+struct Ecdsa {
+    name: &'static str,
+    verification: &'static EcdsaVerificationAlgorithm,
+}
+
+impl Ecdsa {
+    fn on(curve: &str) -> Option<Self> {
+        let (name, verification) = match curve {
+            "P-256" => ("ES256", &ECDSA_P256_SHA256_FIXED),
+            "P-384" => ("ES384", &ECDSA_P384_SHA384_FIXED),
+            "P-521" => ("ES512", &ECDSA_P521_SHA512_FIXED),
+            _ => return None,
+        };
+        Some(Self { name, verification })
+    }
+}
+
+fn rsa(algorithm: &str) -> Option<&'static RsaParameters> {
+    Some(match algorithm {
+        "RS256" => &RSA_PKCS1_2048_8192_SHA256,
+        "RS384" => &RSA_PKCS1_2048_8192_SHA384,
+        "RS512" => &RSA_PKCS1_2048_8192_SHA512,
+        "PS256" => &RSA_PSS_2048_8192_SHA256,
+        "PS384" => &RSA_PSS_2048_8192_SHA384,
+        "PS512" => &RSA_PSS_2048_8192_SHA512,
+        _ => return None,
+    })
 }
 
 /// Reads one JWK, or a set of them.
@@ -57,22 +93,15 @@ impl PublicJwk {
         if self.algorithm.as_ref().is_some_and(|registered| registered != algorithm) {
             return false;
         }
-        let verified = match (&self.key, algorithm) {
-            (Key::Rsa { n, e }, "RS256") => {
-                RsaPublicKeyComponents { n, e }.verify(&RSA_PKCS1_2048_8192_SHA256, input, signature)
-            }
-            (Key::Rsa { n, e }, "PS256") => {
-                RsaPublicKeyComponents { n, e }.verify(&RSA_PSS_2048_8192_SHA256, input, signature)
-            }
-            (Key::P256(point), "ES256") => {
-                UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(input, signature)
-            }
-            (Key::Ed25519(point), "EdDSA") => {
-                UnparsedPublicKey::new(&ED25519, point).verify(input, signature)
-            }
-            _ => return false,
+        let verified = match &self.key {
+            Key::Rsa { n, e } => rsa(algorithm)
+                .map(|parameters| RsaPublicKeyComponents { n, e }.verify(parameters, input, signature)),
+            Key::Ec { algorithm: Ecdsa { name, verification }, point } => (*name == algorithm)
+                .then(|| UnparsedPublicKey::new(*verification, point).verify(input, signature)),
+            Key::Ed25519(point) => (algorithm == "EdDSA")
+                .then(|| UnparsedPublicKey::new(&ED25519, point).verify(input, signature)),
         };
-        verified.is_ok()
+        verified.is_some_and(|verified| verified.is_ok())
     }
 }
 
@@ -98,10 +127,11 @@ impl Members {
                 let sound = components.to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256).is_ok();
                 (Key::Rsa { n, e }, sound)
             }
-            ("EC", Some("P-256")) => {
+            ("EC", Some(curve)) => {
+                let algorithm = Ecdsa::on(curve).ok_or_else(|| format!("curve {curve} is not known"))?;
                 let point = [vec![4], decoded("x", &self.x)?, decoded("y", &self.y)?].concat();
-                let sound = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, &point).is_ok();
-                (Key::P256(point), sound)
+                let sound = ParsedPublicKey::new(algorithm.verification, &point).is_ok();
+                (Key::Ec { algorithm, point }, sound)
             }
             ("OKP", Some("Ed25519")) => {
                 let point = decoded("x", &self.x)?;

@@ -36,8 +36,14 @@ pub(crate) fn kind(kind: CredentialKind) -> &'static str {
 pub(crate) fn algorithm(algorithm: KeyAlgorithm) -> &'static str {
     match algorithm {
         KeyAlgorithm::Rs256 => "RS256",
+        KeyAlgorithm::Rs384 => "RS384",
+        KeyAlgorithm::Rs512 => "RS512",
         KeyAlgorithm::Ps256 => "PS256",
+        KeyAlgorithm::Ps384 => "PS384",
+        KeyAlgorithm::Ps512 => "PS512",
         KeyAlgorithm::Es256 => "ES256",
+        KeyAlgorithm::Es384 => "ES384",
+        KeyAlgorithm::Es512 => "ES512",
         KeyAlgorithm::EdDsa => "EdDSA",
     }
 }

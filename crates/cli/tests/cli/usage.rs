@@ -34,7 +34,10 @@ fn other_mistakes_say_what_is_expected() {
     assert!(refused(&["get"]).contains("<CLIENT>"));
     assert!(refused(&["get", "x", "--wait", "ten"]).contains("as in 500ms, 60s, 5m or 2h"));
     assert!(refused(&["get", "x", "--format", "xml"]).contains("token, header, json, env, curl"));
-    assert!(refused(&["key", "generate", "x", "--alg", "HS256"]).contains("RS256, PS256, ES256, EdDSA"));
+    assert!(
+        refused(&["key", "generate", "x", "--alg", "HS256"])
+            .contains("RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA")
+    );
     assert!(refused(&["key", "retire", "x"]).contains("--kid <KID>"));
     assert!(refused(&["statsu"]).contains("hint: a similar subcommand exists: 'status'"));
     assert!(refused(&[]).contains("Usage: tokenbroker"));

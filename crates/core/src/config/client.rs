@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tokenbroker_oauth::{Algorithm, BasicEncoding, RESERVED_PARAMETERS, Scope};
+use tokenbroker_oauth::{Algorithm, BasicEncoding, MacAlgorithm, RESERVED_PARAMETERS, Scope};
 use url::Url;
 
 use super::errors::Mistake;
@@ -65,31 +65,45 @@ fn auth(table: &mut Table<'_, '_>) -> Option<AuthMethod> {
     let methods = [
         ("client_secret_basic", Some(AuthMethod::ClientSecretBasic)),
         ("client_secret_post", Some(AuthMethod::ClientSecretPost)),
-        // RS256 is what every server knows.
+        // HS256 and RS256 are what every server knows.
+        ("client_secret_jwt", Some(AuthMethod::ClientSecretJwt { algorithm: MacAlgorithm::Hs256 })),
         ("private_key_jwt", Some(AuthMethod::PrivateKeyJwt { algorithm: Algorithm::Rs256 })),
-        ("client_secret_jwt", None),
         ("tls_client_auth", None),
         ("self_signed_tls_client_auth", None),
     ];
-    let algorithms = Algorithm::ALL.map(|algorithm| (algorithm.name(), Some(algorithm)));
     let method = table.require("auth", "\"client_secret_basic\"", choice(&methods));
-    match (method, table.read("assertion_alg", choice(&algorithms))) {
-        (Some(AuthMethod::PrivateKeyJwt { .. }), Some(algorithm)) => {
+    match method {
+        Some(AuthMethod::PrivateKeyJwt { algorithm }) => {
+            let names = Algorithm::ALL.map(|algorithm| (algorithm.name(), Some(algorithm)));
+            let algorithm = table.read("assertion_alg", choice(&names)).unwrap_or(algorithm);
             Some(AuthMethod::PrivateKeyJwt { algorithm })
         }
-        (Some(AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost), Some(_)) => {
-            let mistake = Mistake::new("only clients with auth = \"private_key_jwt\" sign assertions");
-            table.report_at("assertion_alg", mistake.with_hint("remove it, or change `auth`"));
+        Some(AuthMethod::ClientSecretJwt { algorithm }) => {
+            let names = MacAlgorithm::ALL.map(|algorithm| (algorithm.name(), Some(algorithm)));
+            let algorithm = table.read("assertion_alg", choice(&names)).unwrap_or(algorithm);
+            Some(AuthMethod::ClientSecretJwt { algorithm })
+        }
+        Some(AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost) => {
+            if table.read("assertion_alg", text).is_some() {
+                let mistake = Mistake::new(
+                    "only clients with auth = \"private_key_jwt\" or \"client_secret_jwt\" sign assertions",
+                );
+                table.report_at("assertion_alg", mistake.with_hint("remove it, or change `auth`"));
+            }
             method
         }
-        (method, _) => method,
+        None => {
+            // Which one is right is not known before the method is.
+            let _unchecked = table.read("assertion_alg", text);
+            None
+        }
     }
 }
 
 /// What is fine by itself and not with the issuer's settings.
 fn check_together(table: &Table<'_, '_>, issuer: &Issuer, client_id: Option<&str>, auth: AuthMethod) {
     match auth {
-        AuthMethod::PrivateKeyJwt { .. }
+        AuthMethod::PrivateKeyJwt { .. } | AuthMethod::ClientSecretJwt { .. }
             if issuer.assertion_audience == AssertionAudience::Issuer
                 && issuer.endpoint.issuer().is_none() =>
         {

@@ -261,7 +261,7 @@ impl EndpointSource {
 /// The `aud` of client assertions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum AssertionAudience {
-    /// The issuer identifier. For a client with [`AuthMethod::PrivateKeyJwt`] it is known to be there.
+    /// The issuer identifier. For a client that sends assertions it is known to be there.
     Issuer,
     /// The token endpoint's URL.
     TokenEndpoint,
@@ -301,11 +301,36 @@ pub enum AuthMethod {
     ClientSecretBasic,
     /// `client_secret_post`: a secret in the body.
     ClientSecretPost,
+    /// `client_secret_jwt`: an assertion authenticated with a secret, which is not sent itself.
+    ClientSecretJwt {
+        /// The algorithm of the message authentication code.
+        algorithm: oauth::MacAlgorithm,
+    },
     /// `private_key_jwt`: an assertion signed with the client's private key.
     PrivateKeyJwt {
         /// The algorithm of the signature.
         algorithm: oauth::Algorithm,
     },
+}
+
+impl AuthMethod {
+    /// Its name in the configuration and in the IANA registry.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::ClientSecretBasic => "client_secret_basic",
+            Self::ClientSecretPost => "client_secret_post",
+            Self::ClientSecretJwt { .. } => "client_secret_jwt",
+            Self::PrivateKeyJwt { .. } => "private_key_jwt",
+        }
+    }
+
+    /// Whether what it takes is a private key, and not a secret.
+    pub const fn takes_a_key(self) -> bool {
+        match self {
+            Self::ClientSecretBasic | Self::ClientSecretPost | Self::ClientSecretJwt { .. } => false,
+            Self::PrivateKeyJwt { .. } => true,
+        }
+    }
 }
 
 /// The name of a client: 1 to 64 of `A-Z a-z 0-9 . _ -`, the first a letter or a digit.

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use rand::Rng;
 use tokenbroker_oauth::{
-    Algorithm, Assertion, AssertionParts, Authentication, Endpoint, HttpRequest, HttpResponse, TokenRequest,
-    TokenResponse,
+    Algorithm, Assertion, AssertionParts, Authentication, Endpoint, HttpRequest, HttpResponse, MacAlgorithm,
+    TokenRequest, TokenResponse,
 };
 use tokenbroker_secret::{Secret, SecretString};
 
@@ -63,11 +63,11 @@ pub(super) struct Made {
     clock_offset: Option<i64>,
 }
 
-/// A private key in the key store.
-struct Key<'a> {
-    version: Arc<str>,
-    kid: &'a str,
-    algorithm: Algorithm,
+/// What an assertion is signed with: it is in the key store, under the version.
+#[derive(Clone, Copy)]
+enum Signer<'a> {
+    Key { kid: &'a str, algorithm: Algorithm },
+    Secret { algorithm: MacAlgorithm },
 }
 
 impl Engine {
@@ -210,8 +210,12 @@ impl Engine {
                 (Authentication::SecretPost { secret }, version)
             }
             (AuthMethod::PrivateKeyJwt { algorithm }, Credential::Key { version, kid }) => {
-                let key = Key { version: version.clone(), kid, algorithm };
-                return self.sign_assertion(now, handle, client, endpoint.clone(), key);
+                let signer = Signer::Key { kid, algorithm };
+                return self.sign_assertion(now, handle, client, endpoint.clone(), version.clone(), signer);
+            }
+            (AuthMethod::ClientSecretJwt { algorithm }, Credential::Secret { version, .. }) => {
+                let signer = Signer::Secret { algorithm };
+                return self.sign_assertion(now, handle, client, endpoint.clone(), version.clone(), signer);
             }
             _ => return self.fail(now, handle, Failure::other_credential(client)),
         };
@@ -225,7 +229,8 @@ impl Engine {
         handle: u64,
         client: &config::Client,
         endpoint: Endpoint,
-        Key { version, kid, algorithm }: Key<'_>,
+        version: Arc<str>,
+        signer: Signer<'_>,
     ) {
         let audience = match &client.issuer.assertion_audience {
             AssertionAudience::Issuer => {
@@ -235,23 +240,29 @@ impl Engine {
             AssertionAudience::Other(audience) => audience,
         };
         let clock_offset = self.assertion_offset(now, client);
+        let (alg, kid) = match signer {
+            Signer::Key { kid, algorithm } => (algorithm.name(), Some(kid)),
+            Signer::Secret { algorithm } => (algorithm.name(), None),
+        };
         let assertion = Assertion::new(&AssertionParts {
             client_id: &client.client_id,
             audience,
-            algorithm,
-            kid: Some(kid),
+            alg,
+            kid,
             typ: &client.issuer.assertion_typ,
             jti: self.random.random(),
             issued_at: now.unix.saturating_add_signed(clock_offset),
         });
         let input = Secret::from(assertion.signing_input().as_bytes());
         let operation = self.next_operation(Operation::Token(handle));
-        self.effects.push_back(Effect::Sign {
-            operation,
-            client: client.name.clone(),
-            version: version.clone(),
-            algorithm,
-            input,
+        let (client, version_used) = (client.name.clone(), version.clone());
+        self.effects.push_back(match signer {
+            Signer::Key { algorithm, .. } => {
+                Effect::Sign { operation, client, version: version_used, algorithm, input }
+            }
+            Signer::Secret { algorithm } => {
+                Effect::Mac { operation, client, version: version_used, algorithm, input }
+            }
         });
         if let Some(token) = self.tokens.get_mut(&handle) {
             token.stage = Stage::Signing(Box::new(Signing { assertion, endpoint, version, clock_offset }));

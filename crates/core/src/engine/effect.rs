@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenbroker_oauth::{Algorithm, HttpRequest, Scope};
+use tokenbroker_oauth::{Algorithm, HttpRequest, MacAlgorithm, Scope};
 use tokenbroker_secret::Secret;
 
 use super::{Failure, OperationId, WaiterId};
@@ -34,6 +34,19 @@ pub enum Effect {
         version: Arc<str>,
         /// How.
         algorithm: Algorithm,
+        /// What.
+        input: Secret,
+    },
+    /// Authenticate with a secret of the key store; [`Event::Signed`](super::Event::Signed) answers.
+    Mac {
+        /// To be carried back.
+        operation: OperationId,
+        /// Whose secret.
+        client: ClientName,
+        /// Which version of it.
+        version: Arc<str>,
+        /// How.
+        algorithm: MacAlgorithm,
         /// What.
         input: Secret,
     },

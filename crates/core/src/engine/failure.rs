@@ -91,7 +91,9 @@ impl Failure {
             AuthMethod::PrivateKeyJwt { algorithm } => {
                 format!("generate a key with `tokenbroker key generate {name} --alg {}`", algorithm.name())
             }
-            AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => {
+            AuthMethod::ClientSecretBasic
+            | AuthMethod::ClientSecretPost
+            | AuthMethod::ClientSecretJwt { .. } => {
                 format!("store the secret with `tokenbroker secret set {name}`")
             }
         };
@@ -106,9 +108,9 @@ impl Failure {
 
     /// The client has a credential that its authentication method has no use for.
     pub(super) fn other_credential(client: &config::Client) -> Self {
-        let (has, needs) = match client.auth {
-            AuthMethod::PrivateKeyJwt { .. } => ("a secret", "a private key"),
-            AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => ("a private key", "a secret"),
+        let (has, needs) = match client.auth.takes_a_key() {
+            true => ("a secret", "a private key"),
+            false => ("a private key", "a secret"),
         };
         let message = format!("the key store holds {has} for client {}, which needs {needs}", client.name);
         Self { message, ..Self::no_credential(client) }
@@ -203,6 +205,12 @@ fn hint_for(error: &TokenError, client: &config::Client) -> Option<String> {
             AuthMethod::PrivateKeyJwt { .. } => format!(
                 "check client_id, and that the public key (`tokenbroker key public {name}`) is registered with the \
                  authorization server; if it is, the server may want another assertion_audience"
+            ),
+            AuthMethod::ClientSecretJwt { algorithm } => format!(
+                "check client_id, and set the secret again with `tokenbroker secret set {name}`; if both are right, the \
+                 server may want another assertion_audience or assertion_alg, or a secret of at least {} bytes for {}",
+                algorithm.secret_length(),
+                algorithm.name()
             ),
             AuthMethod::ClientSecretBasic => format!(
                 "check client_id, and set the secret again with `tokenbroker secret set {name}`; if both are right, \

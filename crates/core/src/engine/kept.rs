@@ -12,7 +12,7 @@ use tokenbroker_oauth::AccessToken;
 use super::timers::Due;
 use super::token::{held_until, publish, renewal_interval, serve_until};
 use super::{Effect, Engine, Note};
-use crate::config::{self, AuthMethod, ClientName, EndpointSource};
+use crate::config::{self, ClientName, EndpointSource};
 use crate::narrowing::Narrowing;
 use crate::slots::Published;
 use crate::time::{Moment, Now};
@@ -250,11 +250,7 @@ fn wall_clock(now: Now) -> i64 {
 
 /// All that makes a token what it is, besides the credential; the same words in every version of the broker.
 fn binding(client: &config::Client) -> String {
-    let auth = match client.auth {
-        AuthMethod::ClientSecretBasic => "client_secret_basic",
-        AuthMethod::ClientSecretPost => "client_secret_post",
-        AuthMethod::PrivateKeyJwt { .. } => "private_key_jwt",
-    };
+    let auth = client.auth.name();
     let endpoint = match &client.issuer.endpoint {
         EndpointSource::Named { endpoint, .. } => endpoint.as_str(),
         EndpointSource::Discover(issuer) => issuer.as_str(),

@@ -433,7 +433,8 @@ fn a_preset_does_not_go_with_the_issuer_of_another() {
 fn only_clients_that_sign_have_an_algorithm() {
     assert_eq!(
         client_mistake("assertion_alg = \"RS256\""),
-        "c.toml:7:1: `clients.c.assertion_alg`: only clients with auth = \"private_key_jwt\" sign assertions\n\
+        "c.toml:7:1: `clients.c.assertion_alg`: only clients with auth = \"private_key_jwt\" or \
+         \"client_secret_jwt\" sign assertions\n\
          hint: remove it, or change `auth`"
     );
     assert_eq!(
@@ -441,8 +442,17 @@ fn only_clients_that_sign_have_an_algorithm() {
             "{ISSUER}[clients.c]\nissuer = \"as\"\nclient_id = \"c\"\nauth = \"private_key_jwt\"\n\
              assertion_alg = \"rs256\"\n"
         )),
-        "c.toml:7:17: `clients.c.assertion_alg`: expected one of RS256, PS256, ES256, EdDSA\n\
+        "c.toml:7:17: `clients.c.assertion_alg`: expected one of RS256, RS384, RS512, PS256, PS384, PS512, ES256, \
+         ES384, ES512, EdDSA\n\
          hint: did you mean \"RS256\"?"
+    );
+    assert_eq!(
+        mistake(&format!(
+            "{ISSUER}[clients.c]\nissuer = \"as\"\nclient_id = \"c\"\nauth = \"client_secret_jwt\"\n\
+             assertion_alg = \"RS256\"\n"
+        )),
+        "c.toml:7:17: `clients.c.assertion_alg`: expected one of HS256, HS384, HS512\n\
+         hint: did you mean \"HS256\"?"
     );
 }
 
@@ -631,14 +641,14 @@ fn what_comes_later_is_refused_by_name() {
         "c.toml:2:9: `keystore.store`: \"systemd-credentials\" is not supported yet\n\
          hint: set one of auto, os-keyring, encrypted-file"
     );
-    for method in ["client_secret_jwt", "tls_client_auth", "self_signed_tls_client_auth"] {
+    for method in ["tls_client_auth", "self_signed_tls_client_auth"] {
         assert_eq!(
             mistake(&format!(
                 "{ISSUER}[clients.c]\nissuer = \"as\"\nclient_id = \"c\"\nauth = \"{method}\"\n"
             )),
             format!(
                 "c.toml:6:8: `clients.c.auth`: \"{method}\" is not supported yet\n\
-                 hint: set one of client_secret_basic, client_secret_post, private_key_jwt"
+                 hint: set one of client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt"
             )
         );
     }

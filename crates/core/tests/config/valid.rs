@@ -206,6 +206,21 @@ fn the_algorithm_of_assertions_is_rs256_unless_it_is_set() {
 }
 
 #[test]
+fn a_secret_authenticates_with_hs256_unless_it_is_set() {
+    let auth = |more: &str| {
+        let text = format!(
+            "{ISSUER}[clients.c]\nissuer = \"as\"\nclient_id = \"c\"\nauth = \"client_secret_jwt\"\n{more}"
+        );
+        parse_text(&text).unwrap().clients["c"].auth
+    };
+    assert_eq!(auth(""), AuthMethod::ClientSecretJwt { algorithm: oauth::MacAlgorithm::Hs256 });
+    for algorithm in oauth::MacAlgorithm::ALL {
+        let more = format!("assertion_alg = \"{}\"", algorithm.name());
+        assert_eq!(auth(&more), AuthMethod::ClientSecretJwt { algorithm });
+    }
+}
+
+#[test]
 fn an_endpoint_without_an_issuer_will_do_with_a_named_audience() {
     for (audience, expected) in [
         ("token-endpoint", AssertionAudience::TokenEndpoint),

@@ -144,15 +144,12 @@ async fn stored_for(session: &Session, client: &str) -> Result<(ClientName, Vec<
 }
 
 fn takes_a_secret(client: &Client) -> Result<(), Failure> {
-    match client.auth {
-        AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost => Ok(()),
-        AuthMethod::PrivateKeyJwt { .. } => {
-            let message =
-                format!("client {} authenticates with a private key, not with a secret", client.name);
-            let hint = format!("generate a key with `tokenbroker key generate {}`", client.name);
-            Err(Failure::new(FailureCode::Refused, message).with_hint(hint))
-        }
+    if !client.auth.takes_a_key() {
+        return Ok(());
     }
+    let message = format!("client {} authenticates with a private key, not with a secret", client.name);
+    let hint = format!("generate a key with `tokenbroker key generate {}`", client.name);
+    Err(Failure::new(FailureCode::Refused, message).with_hint(hint))
 }
 
 /// The algorithm of the client's keys; one that was asked for must be the same.

@@ -173,7 +173,9 @@ mod tests {
 
     fn pair() -> (Stream, Stream) {
         let (ours, theirs) = UnixStream::pair().unwrap();
-        [&ours, &theirs].map(|end| end.set_nonblocking(true).unwrap());
+        for end in [&ours, &theirs] {
+            end.set_nonblocking(true).unwrap();
+        }
         (Stream::new(ours).unwrap(), Stream::new(theirs).unwrap())
     }
 

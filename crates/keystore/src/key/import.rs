@@ -6,7 +6,8 @@ use tokenbroker_secret::Secret;
 use zeroize::Zeroizing;
 
 use super::der::{INTEGER, OBJECT_IDENTIFIER, OCTET_STRING, Reader};
-use super::{MAX_RSA_BITS, MIN_RSA_BITS};
+use super::public::Curve;
+use super::{MAX_RSA_BITS, MIN_RSA_BITS, Method};
 use crate::{Algorithm, Error};
 
 // The remedies are pipes, so that no plain key comes to lie about in a file.
@@ -17,7 +18,7 @@ const FROM_DER: &str = "convert it on the way: openssl pkcs8 -topk8 -nocrypt -in
 const DECRYPT: &str =
     "decrypt it on the way: openssl pkcs8 -topk8 -nocrypt -in key.pem | tokenbroker key import CLIENT";
 const DECRYPT_PKCS8: &str = "decrypt it on the way: openssl pkey -in key.pem | tokenbroker key import CLIENT";
-const PLAIN_RSA: &str = "PS256 takes a plain RSA key: openssl genpkey -algorithm RSA -pkeyopt \
+const PLAIN_RSA: &str = "RSA-PSS takes a plain RSA key, too: openssl genpkey -algorithm RSA -pkeyopt \
                          rsa_keygen_bits:3072, or let the broker make one: tokenbroker key generate";
 const FIRST_LINE: &str = "the first line of a private key should be -----BEGIN PRIVATE KEY-----";
 const GENERATE: &str = "or let the broker make one: tokenbroker key generate";
@@ -69,10 +70,10 @@ pub(super) fn check(algorithm: Algorithm, encoding: Encoding, der: &Secret) -> R
             (kind, if kind == Kind::Rsa { rsa_bits(inner) } else { None })
         }
     };
-    let needed = match algorithm {
-        Algorithm::Rs256 | Algorithm::Ps256 => Kind::Rsa,
-        Algorithm::Es256 => Kind::P256,
-        Algorithm::EdDsa => Kind::Ed25519,
+    let needed = match Method::of(algorithm) {
+        Method::Rsa(_) => Kind::Rsa,
+        Method::Ecdsa(curve, _) => Kind::Ec(curve),
+        Method::Ed25519 => Kind::Ed25519,
     };
     if kind == Kind::RsaPss {
         let what = "the key is restricted to RSA-PSS by its type (id-RSASSA-PSS), which is not taken";
@@ -104,7 +105,7 @@ pub(super) fn check(algorithm: Algorithm, encoding: Encoding, der: &Secret) -> R
 enum Kind {
     Rsa,
     RsaPss,
-    P256,
+    Ec(Curve),
     OtherCurve,
     Ed25519,
     Other,
@@ -115,8 +116,10 @@ impl Kind {
         match self {
             Self::Rsa => "an RSA key",
             Self::RsaPss => "an RSA-PSS key",
-            Self::P256 => "a P-256 key",
-            Self::OtherCurve => "a key on an elliptic curve that is not P-256",
+            Self::Ec(Curve::P256) => "a P-256 key",
+            Self::Ec(Curve::P384) => "a P-384 key",
+            Self::Ec(Curve::P521) => "a P-521 key",
+            Self::OtherCurve => "a key on an elliptic curve that is none of P-256, P-384 and P-521",
             Self::Ed25519 => "an Ed25519 key",
             Self::Other => "a key of another kind (such as X25519, Ed448 or DSA)",
         }
@@ -136,7 +139,11 @@ fn pkcs8(der: &[u8]) -> Option<(Kind, &[u8])> {
         // 1.2.840.10045.2.1, id-ecPublicKey
         [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01] => match algorithm.take(OBJECT_IDENTIFIER) {
             // 1.2.840.10045.3.1.7, prime256v1
-            Some([0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07]) => Kind::P256,
+            Some([0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07]) => Kind::Ec(Curve::P256),
+            // 1.3.132.0.34, secp384r1
+            Some([0x2b, 0x81, 0x04, 0x00, 0x22]) => Kind::Ec(Curve::P384),
+            // 1.3.132.0.35, secp521r1
+            Some([0x2b, 0x81, 0x04, 0x00, 0x23]) => Kind::Ec(Curve::P521),
             _ => Kind::OtherCurve,
         },
         // 1.3.101.112, id-Ed25519

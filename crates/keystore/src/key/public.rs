@@ -18,12 +18,39 @@ pub(crate) struct PublicHalf {
     members: Members,
 }
 
+/// An elliptic curve (RFC 7518 section 6.2.1.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Curve {
+    P256,
+    P384,
+    P521,
+}
+
+impl Curve {
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::P256 => "P-256",
+            Self::P384 => "P-384",
+            Self::P521 => "P-521",
+        }
+    }
+
+    /// The length of a coordinate, in bytes.
+    fn coordinate(self) -> usize {
+        match self {
+            Self::P256 => 32,
+            Self::P384 => 48,
+            Self::P521 => 66,
+        }
+    }
+}
+
 /// What makes the key what it is: the members that a thumbprint covers, in lexicographic order (RFC 7638).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
 enum Members {
     Rsa { e: String, kty: &'static str, n: String },
-    P256 { crv: &'static str, kty: &'static str, x: String, y: String },
+    Ec { crv: &'static str, kty: &'static str, x: String, y: String },
     Ed25519 { crv: &'static str, kty: &'static str, x: String },
 }
 
@@ -46,10 +73,10 @@ impl PublicHalf {
         Self::new(key, Members::Rsa { e, kty: "RSA", n })
     }
 
-    pub(super) fn p256(key: &EcdsaPublicKey) -> Option<Self> {
+    pub(super) fn ec(curve: Curve, key: &EcdsaPublicKey) -> Option<Self> {
         // As bytes it is an uncompressed point (SEC 1 section 2.3.3): 4, x, y.
-        let (x, y) = key.as_ref().strip_prefix(&[4])?.split_at_checked(32)?;
-        Self::new(key, Members::P256 { crv: "P-256", kty: "EC", x: base64url(x), y: base64url(y) })
+        let (x, y) = key.as_ref().strip_prefix(&[4])?.split_at_checked(curve.coordinate())?;
+        Self::new(key, Members::Ec { crv: curve.name(), kty: "EC", x: base64url(x), y: base64url(y) })
     }
 
     pub(super) fn ed25519(key: &Ed25519PublicKey) -> Option<Self> {
@@ -112,7 +139,7 @@ mod tests {
     fn the_members_are_in_the_order_that_a_thumbprint_takes() {
         let x = || "x".to_owned();
         assert_eq!(
-            json(&Members::P256 { crv: "P-256", kty: "EC", x: x(), y: x() }),
+            json(&Members::Ec { crv: "P-256", kty: "EC", x: x(), y: x() }),
             r#"{"crv":"P-256","kty":"EC","x":"x","y":"x"}"#
         );
     }

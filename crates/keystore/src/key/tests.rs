@@ -1,8 +1,10 @@
 //! Keys of every kind: made, written, read, used, and refused.
 
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED, ED25519, RSA_PKCS1_2048_8192_SHA256, RSA_PSS_2048_8192_SHA256,
-    UnparsedPublicKey, VerificationAlgorithm,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ECDSA_P521_SHA512_FIXED, ED25519,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384, RSA_PKCS1_2048_8192_SHA512,
+    RSA_PSS_2048_8192_SHA256, RSA_PSS_2048_8192_SHA384, RSA_PSS_2048_8192_SHA512, UnparsedPublicKey,
+    VerificationAlgorithm,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,6 +19,8 @@ const P256_WITHOUT_PUBLIC: &str =
 const P384: &str = "MIG2AgEAMBAGByqGSM49AgEGBSuBBAAiBIGeMIGbAgEBBDD7la+1idH/uq+HuikZAnYLmjJ61VP+8SIlAQMzUAz/TlftyYsm02B2\
                     Ka94x2CnKC+hZANiAASrGX4x7pz1XZpbj3F9iPeHEDDawPzgs/FlAF78oppeXASHfZW4B7pCtJbI6icf6hQCYqjhjRNpOIO9n2Zr\
                     OEuiTARSXbw21ePZyJ+s0/qwdw1/ZW/QuPBMeBCLckuyWhs=";
+// Of the curve alone: no more of it is looked at.
+const SECP256K1: &str = "MBkCAQAwEAYHKoZIzj0CAQYFK4EEAAoEAjAA";
 const X25519: &str = "MC4CAQAwBQYDK2VuBCIEIGBDIbstEseMhnlC3An+DeQMvuFMsJ506w32cMbLxcRm";
 const SEC1: &str = "MHcCAQEEIFciOX5inXBQrRcH7Ycw5jsj6e0SyBdUWMHO5OxwRgMVoAoGCCqGSM49AwEHoUQDQgAEQ9u+YbNPka+KOapzsJkq9zcK\
                     +oK1+rqPT6RLCyo9EsOUh/+QsYQog9TbhuEmrl+9tRW2EUgUhHv/20qs5Fb8qw==";
@@ -30,7 +34,7 @@ fn pem_of(label: &str, der: &[u8]) -> Secret {
 }
 
 fn generated(algorithm: Algorithm) -> PrivateKey {
-    let bits = matches!(algorithm, Algorithm::Rs256 | Algorithm::Ps256).then_some(2048);
+    let bits = matches!(Method::of(algorithm), Method::Rsa(_)).then_some(2048);
     PrivateKey::generate(algorithm, bits).unwrap()
 }
 
@@ -46,7 +50,7 @@ fn refusal(algorithm: Algorithm, pem: &Secret) -> (String, String) {
 fn raw_public(key: &PrivateKey) -> Vec<u8> {
     match &key.pair {
         Pair::Rsa(pair) => pair.public_key().as_ref().to_vec(),
-        Pair::P256(pair) => pair.public_key().as_ref().to_vec(),
+        Pair::Ec(_, pair) => pair.public_key().as_ref().to_vec(),
         Pair::Ed25519(pair) => pair.public_key().as_ref().to_vec(),
     }
 }
@@ -59,13 +63,19 @@ fn member(key: &PrivateKey, name: &str) -> String {
 
 #[test]
 fn signatures_of_each_algorithm_verify_and_have_the_form_of_jws() {
-    let verifiers: [(Algorithm, &'static dyn VerificationAlgorithm, usize); 4] = [
-        (Algorithm::Rs256, &RSA_PKCS1_2048_8192_SHA256, 256),
-        (Algorithm::Ps256, &RSA_PSS_2048_8192_SHA256, 256),
-        (Algorithm::Es256, &ECDSA_P256_SHA256_FIXED, 64),
-        (Algorithm::EdDsa, &ED25519, 64),
+    let verifiers: [(&'static dyn VerificationAlgorithm, usize); 10] = [
+        (&RSA_PKCS1_2048_8192_SHA256, 256),
+        (&RSA_PKCS1_2048_8192_SHA384, 256),
+        (&RSA_PKCS1_2048_8192_SHA512, 256),
+        (&RSA_PSS_2048_8192_SHA256, 256),
+        (&RSA_PSS_2048_8192_SHA384, 256),
+        (&RSA_PSS_2048_8192_SHA512, 256),
+        (&ECDSA_P256_SHA256_FIXED, 64),
+        (&ECDSA_P384_SHA384_FIXED, 96),
+        (&ECDSA_P521_SHA512_FIXED, 132),
+        (&ED25519, 64),
     ];
-    for (algorithm, verifier, length) in verifiers {
+    for (algorithm, (verifier, length)) in Algorithm::ALL.into_iter().zip(verifiers) {
         let key = generated(algorithm);
         let signature = key.sign(b"header.claims").unwrap();
         assert_eq!(signature.len(), length, "{algorithm}");
@@ -76,12 +86,14 @@ fn signatures_of_each_algorithm_verify_and_have_the_form_of_jws() {
 }
 
 #[test]
-fn the_two_rsa_algorithms_differ() {
+fn the_rsa_algorithms_differ() {
     let pkcs8 = generated(Algorithm::Rs256).to_pkcs8().unwrap();
-    let key = PrivateKey::from_pkcs8(Algorithm::Ps256, &pkcs8).unwrap();
-    let signature = key.sign(b"x").unwrap();
-    let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, raw_public(&key));
-    assert!(public.verify(b"x", &signature).is_err());
+    for other in [Algorithm::Ps256, Algorithm::Rs384, Algorithm::Ps512] {
+        let key = PrivateKey::from_pkcs8(other, &pkcs8).unwrap();
+        let signature = key.sign(b"x").unwrap();
+        let public = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, raw_public(&key));
+        assert!(public.verify(b"x", &signature).is_err(), "{other}");
+    }
 }
 
 #[test]
@@ -136,6 +148,8 @@ fn a_jwk_says_what_it_is_for() {
         (Algorithm::Rs256, "RSA", ""),
         (Algorithm::Ps256, "RSA", ""),
         (Algorithm::Es256, "EC", "P-256"),
+        (Algorithm::Es384, "EC", "P-384"),
+        (Algorithm::Es512, "EC", "P-521"),
         (Algorithm::EdDsa, "OKP", "Ed25519"),
     ] {
         let key = generated(algorithm);
@@ -237,7 +251,10 @@ fn s58_a_key_of_the_wrong_kind_is_refused_by_naming_both() {
     for (algorithm, base64, is, takes) in [
         (Algorithm::Rs256, P256, "a P-256 key", "RS256 takes an RSA key"),
         (Algorithm::Ps256, X25519, "another kind", "PS256 takes an RSA key"),
-        (Algorithm::Es256, P384, "not P-256", "ES256 takes a P-256 key"),
+        (Algorithm::Es256, P384, "a P-384 key", "ES256 takes a P-256 key"),
+        (Algorithm::Es512, P384, "a P-384 key", "ES512 takes a P-521 key"),
+        (Algorithm::Es384, P256, "a P-256 key", "ES384 takes a P-384 key"),
+        (Algorithm::Es256, SECP256K1, "none of P-256, P-384 and P-521", "ES256 takes a P-256 key"),
         (Algorithm::EdDsa, P256, "a P-256 key", "EdDSA takes an Ed25519 key"),
         (Algorithm::EdDsa, X25519, "another kind", "EdDSA takes an Ed25519 key"),
     ] {
@@ -280,7 +297,7 @@ fn s58_a_key_restricted_to_pss_is_refused_with_a_way_out() {
     for algorithm in [Algorithm::Ps256, Algorithm::Rs256] {
         let (said, advised) = refusal(algorithm, &rsa_of(2048, 10));
         assert!(
-            said.contains("id-RSASSA-PSS") && advised.contains("PS256 takes a plain RSA key"),
+            said.contains("id-RSASSA-PSS") && advised.contains("RSA-PSS takes a plain RSA key, too"),
             "{said} {advised}"
         );
     }

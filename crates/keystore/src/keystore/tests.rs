@@ -140,6 +140,37 @@ fn a_generated_key_signs_what_its_public_half_verifies() {
     assert!(UnparsedPublicKey::new(&ED25519, x).verify(b"input", &signature).is_ok());
 }
 
+#[test]
+fn a_secret_authenticates_as_in_rfc_7515_appendix_a_1() {
+    const INPUT: &[u8] =
+        b"eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9.eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQo\
+                           gImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ";
+    let secret =
+        base64_url("AyM1SysPpbyDfgZld3umj1qzKObwVMkoqQ-EstJQLr_T-1qS0gZH75aKtMN3Yj0iPS4hcgUuTwjAzZr1Z9CAow");
+    let tag = MacAlgorithm::Hs256.tag(&secret, INPUT);
+    assert_eq!(tag, base64_url("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"));
+}
+
+#[test]
+fn only_a_secret_authenticates_and_only_while_it_is_there() {
+    let fixture = Fixture::new();
+    let mut store = fixture.file();
+    store.set_secret("one", &"s3cret".into(), 10).unwrap();
+    let version = store.current("one").unwrap().unwrap().version().to_owned();
+    for (algorithm, length) in
+        [(MacAlgorithm::Hs256, 32), (MacAlgorithm::Hs384, 48), (MacAlgorithm::Hs512, 64)]
+    {
+        let tag = store.authenticate("one", &version, algorithm, b"input").unwrap();
+        assert_eq!(tag, algorithm.tag(b"s3cret", b"input"));
+        assert_eq!(tag.len(), length);
+    }
+    let key = store.generate_key("one", Algorithm::EdDsa, None, None, 20).unwrap();
+    let refused = store.authenticate("one", &key.version, MacAlgorithm::Hs256, b"input").unwrap_err();
+    assert!(refused.hint().unwrap().contains("tokenbroker secret set one"), "{refused:?}");
+    let gone = store.authenticate("one", &version, MacAlgorithm::Hs256, b"input");
+    assert!(matches!(gone, Err(Error::NotFound { .. })), "{gone:?}");
+}
+
 fn base64_url(text: &str) -> Vec<u8> {
     use base64::Engine as _;
     base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(text).unwrap()
@@ -150,11 +181,17 @@ fn keys_of_every_algorithm_are_stored_and_used() {
     let fixture = Fixture::new();
     let mut store = fixture.file();
     for algorithm in Algorithm::ALL {
-        let bits = matches!(algorithm, Algorithm::Rs256 | Algorithm::Ps256).then_some(2048);
+        let length = match algorithm {
+            Algorithm::Es256 | Algorithm::EdDsa => 64,
+            Algorithm::Es384 => 96,
+            Algorithm::Es512 => 132,
+            _ => 256,
+        };
+        let bits = (length == 256).then_some(2048);
         let public = store.generate_key("one", algorithm, bits, Some("my-key"), 10).unwrap();
         assert_eq!((public.kid.as_str(), public.algorithm), ("my-key", algorithm));
         let signature = store.sign("one", &public.version, algorithm, b"input").unwrap();
-        assert_eq!(signature.len(), if bits.is_some() { 256 } else { 64 });
+        assert_eq!(signature.len(), length);
         let [stored] = store.list(Some("one")).unwrap().try_into().unwrap();
         assert_eq!((stored.algorithm, stored.kid.as_deref()), (Some(algorithm), Some("my-key")));
         assert_eq!(stored.kind, CredentialKind::PrivateKey);

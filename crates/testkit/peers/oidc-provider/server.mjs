@@ -65,8 +65,14 @@ function createProvider(issuer) {
   const provider = new Provider(issuer, {
     adapter: (model) => MemoryAdapter.of(model),
     assertJwtClientAuthClaimsAndHeader,
-    clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
-    enabledJWA: { clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA'] },
+    clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'client_secret_jwt', 'private_key_jwt'],
+    enabledJWA: {
+      clientAuthSigningAlgValues: [
+        ...['HS256', 'HS384', 'HS512'],
+        ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512'],
+        ...['ES256', 'ES384', 'ES512', 'EdDSA'],
+      ],
+    },
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: false },

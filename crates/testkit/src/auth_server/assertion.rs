@@ -1,5 +1,6 @@
 //! Client assertions (RFC 7523, RFC 10070): parsed, and checked without leniency.
 
+use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde::Deserialize;
@@ -38,11 +39,18 @@ struct Claims {
     exp: Option<u64>,
 }
 
+/// Who must have signed it.
+#[derive(Clone, Copy)]
+pub(super) enum Signer<'a> {
+    Keys(&'a [PublicJwk]),
+    Secret { secret: &'a str, algorithm: &'a str },
+}
+
 /// What an assertion is held against.
 pub(super) struct Rules<'a> {
     pub(super) audience: &'a str,
     pub(super) typ: &'a str,
-    pub(super) keys: &'a [PublicJwk],
+    pub(super) signer: Signer<'a>,
     /// Unix time in seconds.
     pub(super) now: u64,
 }
@@ -81,10 +89,25 @@ impl<'a> Assertion<'a> {
         if self.header.typ.as_deref() != Some(rules.typ) {
             return Err("typ is not what it must be");
         }
-        let kid = self.header.kid.as_ref().ok_or("kid is missing")?;
-        let key = rules.keys.iter().find(|key| key.kid == *kid).ok_or("kid is not known")?;
-        let verified = key.verifies(&self.header.alg, self.signing_input.as_bytes(), &self.signature);
-        verified.then_some(()).ok_or("the signature does not fit the key")
+        let (alg, input) = (self.header.alg.as_str(), self.signing_input.as_bytes());
+        match rules.signer {
+            Signer::Keys(keys) => {
+                let kid = self.header.kid.as_ref().ok_or("kid is missing")?;
+                let key = keys.iter().find(|key| key.kid == *kid).ok_or("kid is not known")?;
+                let verified = key.verifies(alg, input, &self.signature);
+                verified.then_some(()).ok_or("the signature does not fit the key")
+            }
+            Signer::Secret { secret, algorithm } => {
+                let hash = mac(algorithm).filter(|_| alg == algorithm);
+                let hash = hash.ok_or("alg is not the one that is registered")?;
+                if secret.len() < hash.digest_algorithm().output_len() {
+                    return Err("the secret is shorter than the hash");
+                }
+                let key = hmac::Key::new(hash, secret.as_bytes());
+                hmac::verify(&key, input, &self.signature)
+                    .map_err(|_| "the signature does not fit the secret")
+            }
+        }
     }
 
     fn check_life(&self, now: u64) -> Result<(), &'static str> {
@@ -96,6 +119,15 @@ impl<'a> Assertion<'a> {
             () if expires.saturating_sub(issued) > LONGEST_LIFE => Err("it lives longer than 120 s"),
             () => Ok(()),
         }
+    }
+}
+
+fn mac(name: &str) -> Option<hmac::Algorithm> {
+    match name {
+        "HS256" => Some(hmac::HMAC_SHA256),
+        "HS384" => Some(hmac::HMAC_SHA384),
+        "HS512" => Some(hmac::HMAC_SHA512),
+        _ => None,
     }
 }
 

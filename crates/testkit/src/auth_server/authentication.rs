@@ -4,7 +4,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use url::form_urlencoded;
 
-use super::assertion::{Assertion, Rules};
+use super::assertion::{Assertion, Rules, Signer};
 use super::state::{Settings, State};
 use super::token_endpoint::{Refusal, TokenRequest};
 use crate::client::{Authentication, Client};
@@ -55,14 +55,19 @@ impl Presented {
         let fits = match (self, &client.authentication) {
             (Self::Basic { secret, .. }, Authentication::SecretBasic(registered)) => secret == registered,
             (Self::Post { secret, .. }, Authentication::SecretPost(registered)) => secret == registered,
-            (Self::Assertion { compact, .. }, Authentication::PrivateKeyJwt(keys)) => {
+            (Self::Assertion { compact, .. }, registered) => {
+                let signer = match registered {
+                    Authentication::PrivateKeyJwt(keys) => Signer::Keys(keys),
+                    Authentication::SecretJwt { secret, algorithm } => Signer::Secret { secret, algorithm },
+                    _ => return Err(another_method()),
+                };
                 let audience = settings.audience();
                 let typ = &settings.assertion_typ;
-                let rules = Rules { audience: &audience, typ, keys, now: clock::unix_seconds() };
+                let rules = Rules { audience: &audience, typ, signer, now: clock::unix_seconds() };
                 use_assertion(compact, &rules, &client, state)?;
                 true
             }
-            _ => return Err(Refusal::new("invalid_client", "the client is registered for another method")),
+            _ => return Err(another_method()),
         };
         fits.then_some(client).ok_or(Refusal::new("invalid_client", "the secret is wrong"))
     }
@@ -90,6 +95,10 @@ impl Presented {
             assertion.ok_or(Refusal::new("invalid_client", "the assertion is not a signed JWT"))?;
         Ok(Self::Assertion { client_id: assertion.subject().into(), compact: compact.into() })
     }
+}
+
+fn another_method() -> Refusal {
+    Refusal::new("invalid_client", "the client is registered for another method")
 }
 
 fn use_assertion(

@@ -37,8 +37,11 @@ impl Settings {
             "response_types_supported": [],
             "grant_types_supported": ["client_credentials"],
             "token_endpoint_auth_methods_supported":
-                ["client_secret_basic", "client_secret_post", "private_key_jwt"],
-            "token_endpoint_auth_signing_alg_values_supported": ["RS256", "PS256", "ES256", "EdDSA"],
+                ["client_secret_basic", "client_secret_post", "client_secret_jwt", "private_key_jwt"],
+            "token_endpoint_auth_signing_alg_values_supported": [
+                "HS256", "HS384", "HS512", "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384",
+                "ES512", "EdDSA",
+            ],
         });
         Reply::json(200, &document)
     }

@@ -3,6 +3,9 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use aws_lc_rs::hmac;
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tokenbroker_testkit::{AuthServer, Client};
 
@@ -30,6 +33,20 @@ fn proper(server: &AuthServer, algorithm: &str) -> (Value, Value) {
     (header, claims)
 }
 
+/// A compact JWS with exactly this header and these claims, by HMAC.
+fn authenticated(secret: &str, header: &Value, claims: &Value) -> String {
+    let encoded = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
+    let input =
+        format!("{}.{}", encoded(header.to_string().as_bytes()), encoded(claims.to_string().as_bytes()));
+    let algorithm = match header["alg"].as_str() {
+        Some("HS384") => hmac::HMAC_SHA384,
+        Some("HS512") => hmac::HMAC_SHA512,
+        _ => hmac::HMAC_SHA256,
+    };
+    let tag = hmac::sign(&hmac::Key::new(algorithm, secret.as_bytes()), input.as_bytes());
+    format!("{input}.{}", encoded(tag.as_ref()))
+}
+
 async fn present(server: &AuthServer, assertion: &str) -> Answer {
     let fields = [
         ("grant_type", "client_credentials"),
@@ -55,6 +72,37 @@ async fn every_algorithm_is_verified() {
         assert_eq!((forged.status, forged.error()), (401, "invalid_client"), "{algorithm}");
         assert_eq!(forged.description(), "the signature does not fit the key");
         assert_eq!((server.counts("app").accepted, server.counts("app").rejected), (1, 1));
+    }
+}
+
+#[tokio::test]
+async fn a_secret_must_fit_and_be_as_long_as_the_hash() {
+    const LONG: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    let server = AuthServer::start();
+    for (algorithm, shortest) in [("HS256", 32), ("HS384", 48), ("HS512", 64)] {
+        let (secret, short) = (&LONG[..shortest], &LONG[1..shortest]);
+        server.register(Client::secret_jwt("app", secret, algorithm));
+        let (header, claims) = proper(&server, algorithm);
+        assert_eq!(
+            present(&server, &authenticated(secret, &header, &claims)).await.status,
+            200,
+            "{algorithm}"
+        );
+
+        let (header, claims) = proper(&server, algorithm);
+        let forged = present(&server, &authenticated("another", &header, &claims)).await;
+        assert_eq!((forged.status, forged.error()), (401, "invalid_client"), "{algorithm}");
+        assert_eq!(forged.description(), "the signature does not fit the secret");
+
+        let another = if algorithm == "HS256" { "HS512" } else { "HS256" };
+        let (header, claims) = proper(&server, another);
+        let refused = present(&server, &authenticated(secret, &header, &claims)).await;
+        assert_eq!(refused.description(), "alg is not the one that is registered");
+
+        server.register(Client::secret_jwt("app", short, algorithm));
+        let (header, claims) = proper(&server, algorithm);
+        let refused = present(&server, &authenticated(short, &header, &claims)).await;
+        assert_eq!(refused.description(), "the secret is shorter than the hash");
     }
 }
 

@@ -94,7 +94,10 @@ fn keys_that_openssl_generated_can_be_imported() {
     for (algorithm, generate) in [
         ("RS256", "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem"),
         ("PS256", "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072 -out key.pem"),
+        ("PS512", "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:2048 -out key.pem"),
         ("ES256", "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out key.pem"),
+        ("ES384", "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-384 -out key.pem"),
+        ("ES512", "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-521 -out key.pem"),
         ("EdDSA", "genpkey -algorithm ED25519 -out key.pem"),
     ] {
         let site = site(algorithm);

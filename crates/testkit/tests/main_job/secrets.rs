@@ -101,6 +101,24 @@ fn a_secret_may_hold_every_character_that_is_special_somewhere() {
 }
 
 #[test]
+fn a_secret_that_authenticates_assertions_is_not_sent() {
+    const LONG: &str = "a secret of thirty-two bytes, and more";
+    let server = AuthServer::start();
+    server.register(Client::secret_jwt("app", LONG, "HS256"));
+    let site = Site::start(server, &[("app", "client_secret_jwt", "")]);
+    site.set_secret("app", LONG);
+    site.assert_accepted(&site.get("app"));
+    let refused = site.install.cli(["key", "generate", "app"]).run().expect(1);
+    assert!(refused.stderr.contains("hint: set the secret with `tokenbroker secret set app`"), "{refused:?}");
+
+    site.server.register(Client::secret_jwt("app", LONG, "HS512"));
+    let refused = site.install.cli(["renew", "app"]).run().expect(5);
+    for words in ["invalid_client", "assertion_alg", "at least 32 bytes for HS256"] {
+        assert!(refused.stderr.contains(words), "{words}: {refused:?}");
+    }
+}
+
+#[test]
 fn s55_a_removal_counts_though_whoever_asked_for_it_has_left() {
     let site = Site::with_app(AuthServer::start());
     for _ in 0..10 {

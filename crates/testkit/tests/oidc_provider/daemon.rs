@@ -49,7 +49,8 @@ async fn secrets_with_special_characters_work_in_the_header_and_in_the_body() {
 #[tokio::test]
 async fn a_generated_key_works_once_its_public_half_is_registered_whatever_the_algorithm() {
     let Some(provider) = provider() else { return };
-    let algorithms = ["RS256", "PS256", "ES256", "EdDSA"];
+    let algorithms =
+        ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
     let tables = algorithms.map(|algorithm| {
         let keys = format!(
             "client_id = \"id-of-{algorithm}\"\nauth = \"private_key_jwt\"\nassertion_alg = {algorithm:?}"
@@ -66,6 +67,28 @@ async fn a_generated_key_works_once_its_public_half_is_registered_whatever_the_a
         install.cli(["renew", algorithm]).run().success();
         assert_token_is_accepted(&install, &provider, algorithm).await;
     }
+}
+
+#[tokio::test]
+async fn a_secret_authenticates_assertions_and_is_not_sent_whatever_the_algorithm() {
+    const SECRET: &str = "a secret of 64 characters, which is as long as SHA-512's output. ";
+    let Some(provider) = provider() else { return };
+    let algorithms = ["HS256", "HS384", "HS512"];
+    let tables = algorithms.map(|algorithm| {
+        let id = format!("secret-of-{algorithm}");
+        provider.register(&Client::secret_jwt(&id, SECRET, algorithm));
+        let keys = format!("client_id = {id:?}\nauth = \"client_secret_jwt\"\nassertion_alg = {algorithm:?}");
+        (algorithm, keys)
+    });
+    let (install, _daemon) = start(&provider, &tables.each_ref().map(|(name, keys)| (*name, keys.as_str())));
+    for algorithm in algorithms {
+        install.cli(["secret", "set", algorithm]).stdin(SECRET).run().success();
+        assert_token_is_accepted(&install, &provider, algorithm).await;
+        assert_eq!(provider.counts(&format!("secret-of-{algorithm}")).rejected, 0, "{algorithm}");
+    }
+    install.cli(["secret", "set", "HS256"]).stdin(format!("{SECRET}!")).run();
+    let refused = install.cli(["renew", "HS256"]).run().expect(5);
+    assert!(refused.stderr.contains("invalid_client"), "{refused:?}");
 }
 
 #[tokio::test]

@@ -58,7 +58,10 @@ fn s58_a_key_that_is_not_for_rs256_is_refused_and_the_old_one_stays() {
                     "hint: bring a longer one",
                 ],
             ),
-            (RSA_PSS, &["restricted to RSA-PSS", "\nhint: PS256 takes a plain RSA key: openssl genpkey"]),
+            (
+                RSA_PSS,
+                &["restricted to RSA-PSS", "\nhint: RSA-PSS takes a plain RSA key, too: openssl genpkey"],
+            ),
         ],
     );
 }

@@ -71,7 +71,8 @@ impl World {
                 let changes = self.oracle.changes(client);
                 self.returns_in(pause, Return::Loaded { operation, client, changes, result });
             }
-            Effect::Sign { operation, client, version, input, .. } => {
+            Effect::Sign { operation, client, version, input, .. }
+            | Effect::Mac { operation, client, version, input, .. } => {
                 let (pause, outcome) = self.call_store();
                 let result = outcome.and_then(|()| self.store.sign(&client, &version, input.expose()));
                 self.returns_in(pause, Return::Signed(operation, result));

@@ -286,7 +286,8 @@ impl World {
                 let result = self.store.load(&client);
                 self.comes_back(self.store.latency, Event::Credential { operation, result });
             }
-            Effect::Sign { operation, client, version, .. } => {
+            Effect::Sign { operation, client, version, .. }
+            | Effect::Mac { operation, client, version, .. } => {
                 let result = self.store.sign(&client, &version);
                 self.comes_back(self.store.latency, Event::Signed { operation, result });
             }
