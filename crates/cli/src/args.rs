@@ -86,6 +86,8 @@ pub(crate) enum Command {
     Key(Key),
     /// Makes the daemon read its configuration again
     Reload,
+    /// Lists the authorization servers that `preset` of an issuer can name
+    Presets,
 }
 
 #[derive(Args, Debug, PartialEq, Eq)]

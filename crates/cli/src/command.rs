@@ -2,6 +2,7 @@
 
 mod get;
 mod key;
+mod presets;
 mod reload;
 mod renew;
 mod secret;
@@ -33,6 +34,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<(), Error> {
         Command::Secret(command) => secret::run(socket, command),
         Command::Key(command) => key::run(socket, command),
         Command::Reload => reload::run(&connect(socket)?),
+        Command::Presets => presets::run(&connect(socket)?),
     }
 }
 

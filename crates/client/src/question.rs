@@ -165,6 +165,7 @@ impl Question<'_> {
             Self::Command { command, .. } => matches!(
                 command,
                 Command::Ping
+                    | Command::Presets
                     | Command::GetToken(_)
                     | Command::Rejected(_)
                     | Command::Status { .. }

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tokenbroker_core::config::ClientName;
+use tokenbroker_core::config::{ClientName, Preset};
 use tokenbroker_core::engine::{self, Granted, Party, Reason, Refusal, State};
 use tokenbroker_core::narrowing::NarrowingError;
 use tokenbroker_core::time::Moment;
@@ -189,6 +189,17 @@ pub(crate) fn not_permitted(error: &NarrowingError) -> wire::Failure {
 /// Whole milliseconds, rounded down.
 pub(crate) fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// An authorization server that is known by name.
+pub(crate) fn preset(preset: &Preset) -> wire::Preset {
+    let &Preset { name, title, tenant, settings } = preset;
+    wire::Preset {
+        name: name.into(),
+        title: title.into(),
+        tenant: tenant.map(Into::into),
+        settings: settings.into(),
+    }
 }
 
 /// What the key store is asked to sign with.

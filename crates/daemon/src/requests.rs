@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenbroker_core::config::{ClientName, nearest};
+use tokenbroker_core::config::{ClientName, PRESETS, nearest};
 use tokenbroker_core::engine::{Granted, Refusal, WaiterId};
 use tokenbroker_core::narrowing::Narrowing;
 use tokenbroker_core::policy::Caller;
@@ -74,6 +74,9 @@ impl Session {
             Command::GetToken(get) => self.get_token(get),
             Command::Rejected(rejected) => self.rejected(rejected),
             Command::Status { client, after } => self.status(client.as_deref(), after),
+            Command::Presets => {
+                Answer::Now(Response::Presets(PRESETS.iter().map(convert::preset).collect()).into())
+            }
             Command::Subscribe(_) | Command::Cancel { .. } => Answer::Now(only_on_a_connection().into()),
             _ => self.administer(command),
         }

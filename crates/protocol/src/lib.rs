@@ -18,7 +18,7 @@ pub use failure::{Failure, FailureCode, Party};
 pub use frame::{FrameBuffer, Oversize, frame};
 pub use message::{
     Command, Credential, CredentialKind, CredentialStatus, GetToken, KeyAlgorithm, LastError, Outcomes,
-    PublicKey, Rejected, Renewed, Reply, Request, Response, State, Status, StatusPage, Store, Token,
+    Preset, PublicKey, Rejected, Renewed, Reply, Request, Response, State, Status, StatusPage, Store, Token,
     TokenReply,
 };
 

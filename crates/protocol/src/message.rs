@@ -107,6 +107,8 @@ pub enum Command {
         /// The id of that request.
         id: u32,
     },
+    /// Authorization servers that the daemon knows by name; answered with [`Response::Presets`]. Anybody may ask.
+    Presets,
 }
 
 /// Asks for the current token of a client.
@@ -170,6 +172,8 @@ pub enum Response {
     PublicKeys(Vec<PublicKey>),
     /// The token of a subscription is not to be used any more, and there is no other yet.
     Withdrawn,
+    /// Authorization servers that are known by name.
+    Presets(Vec<Preset>),
 }
 
 /// A token that may be used now.
@@ -415,6 +419,19 @@ pub struct PublicKey {
     pub pem: String,
     /// A JWK (RFC 7517) as a JSON object.
     pub jwk: String,
+}
+
+/// An authorization server that is known by name.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+pub struct Preset {
+    /// What `preset` of an issuer names it by.
+    pub name: String,
+    /// Whose authorization server it is.
+    pub title: String,
+    /// What `tenant` of an issuer has to say, in words, if it has to.
+    pub tenant: Option<String>,
+    /// What it fills in, in TOML; `{tenant}` stands for what `tenant` says.
+    pub settings: String,
 }
 
 /// The outcome of a renewal.

@@ -11,8 +11,8 @@ use std::fmt::{Debug, Write};
 
 use tokenbroker_protocol::{
     Command, Credential, CredentialKind, CredentialStatus, DecodeError, Failure, FailureCode, GetToken,
-    KeyAlgorithm, LastError, Outcomes, Party, PublicKey, Rejected, Renewed, Reply, Request, Response, State,
-    Status, StatusPage, Store, Token, decode, encode,
+    KeyAlgorithm, LastError, Outcomes, Party, Preset, PublicKey, Rejected, Renewed, Reply, Request, Response,
+    State, Status, StatusPage, Store, Token, decode, encode,
 };
 
 /// Encodes to exactly these bytes, and these bytes decode to it.
@@ -107,6 +107,7 @@ fn requests_that_everybody_may_make() {
         "01 0d 0161 010162 00 00 00 00",
     );
     request(2, Command::Cancel { id: 251 }, "02 0e fbfb00");
+    request(2, Command::Presets, "02 0f");
 }
 
 #[test]
@@ -145,7 +146,7 @@ fn requests_of_administrators() {
     );
     request(1, Command::KeyPublic { client: client() }, "01 0a 0161");
     request(1, Command::KeyRetire { client: client(), kid: "k".into() }, "01 0b 0161 016b");
-    no_variant::<Command>(0x0f);
+    no_variant::<Command>(0x10);
 }
 
 #[test]
@@ -161,6 +162,9 @@ fn done_and_failed() {
     reply(Response::Failed(failure), "01 01 02 0102 026e6f 010477616974 01fbdc05");
     reply(Response::Failed(Failure::new(FailureCode::Cancelled, "c")), "01 01 0c 00 0163 00 00");
     reply(Response::Withdrawn, "01 07");
+    let preset =
+        Preset { name: "k".into(), title: "T".into(), tenant: Some("h".into()), settings: "s".into() };
+    reply(Response::Presets(vec![preset]), "01 08 01 016b 0154 010168 0173");
 }
 
 #[test]
@@ -257,7 +261,7 @@ fn outcomes_of_administration() {
     let public =
         PublicKey { kid: "k".into(), algorithm: KeyAlgorithm::Es256, pem: "P".into(), jwk: "{}".into() };
     reply(Response::PublicKeys(vec![public]), "01 06 01 016b 02 0150 027b7d");
-    no_variant::<Response>(0x08);
+    no_variant::<Response>(0x09);
 }
 
 #[test]

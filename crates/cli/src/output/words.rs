@@ -1,7 +1,9 @@
 //! The names and words of the wire's values, for programs and for people.
 
+use std::fmt::Write as _;
+
 use time::{Duration, OffsetDateTime};
-use tokenbroker_client::protocol::{Credential, CredentialKind, KeyAlgorithm, State, Store};
+use tokenbroker_client::protocol::{Credential, CredentialKind, KeyAlgorithm, Preset, State, Store};
 
 /// What a value is called that only a newer daemon knows.
 const UNKNOWN: &str = "unknown";
@@ -46,6 +48,19 @@ pub(crate) fn algorithm(algorithm: KeyAlgorithm) -> &'static str {
         KeyAlgorithm::Es512 => "ES512",
         KeyAlgorithm::EdDsa => "EdDSA",
     }
+}
+
+/// An authorization server that is known by name, as it is written into a configuration.
+pub(crate) fn preset(preset: &Preset) -> String {
+    let Preset { name, title, tenant, settings } = preset;
+    let mut text = format!("# {title}\n[issuers.{name}]\npreset = \"{name}\"\n");
+    if let Some(tenant) = tenant {
+        let _infallible = writeln!(text, "tenant = \"...\"    # {tenant}");
+    }
+    for line in settings.lines() {
+        let _infallible = writeln!(text, "#{line}");
+    }
+    text
 }
 
 /// A credential in a sentence: `private-key RS256 "2026-11" in encrypted-file, version 5f0c`.

@@ -69,10 +69,20 @@ fn read(name: String, mut table: Table<'_, '_>, check_ca_file: &CheckFile<'_>) -
 }
 
 fn read_keys(name: String, table: &mut Table<'_, '_>, check_ca_file: &CheckFile<'_>) -> Option<Issuer> {
-    let preset = table.read("preset", presets::read).map(|(preset, settings)| {
+    let tenant = table.read("tenant", presets::tenant);
+    let of_preset = table.has("tenant").then_some(tenant.as_deref());
+    let preset = table.read("preset", |value| presets::read(value, of_preset)).map(|(preset, settings)| {
         table.fill_in(settings);
-        preset.name
+        preset
     });
+    // Of a preset with a mistake it is not known.
+    let takes_one = preset.map_or(table.has("preset"), |preset| preset.tenant.is_some());
+    if of_preset.is_some() && !takes_one {
+        let mistake = Mistake::new("only some presets have tenants");
+        table
+            .report_at("tenant", mistake.with_hint("remove it; `tokenbroker presets` lists those that have"));
+    }
+    let preset = preset.map(|preset| preset.name);
     let plain_http = match table.read("allow_plain_http", boolean) {
         Some(true) => PlainHttp::LoopbackOnly,
         Some(false) | None => PlainHttp::Refused,
@@ -90,7 +100,6 @@ fn read_keys(name: String, table: &mut Table<'_, '_>, check_ca_file: &CheckFile<
     let max_lifetime = table.read("max_lifetime", lifetime()).unwrap_or(DAY);
     let default_lifetime = table.read("default_lifetime", lifetime()).unwrap_or(5 * MINUTE);
     let encodings = [("form", Some(BasicEncoding::Form)), ("raw", Some(BasicEncoding::Raw))];
-    table.not_supported_yet(["tenant"]);
     Some(Issuer {
         name,
         preset,

@@ -35,6 +35,7 @@ use url::Url;
 
 pub use self::errors::{ConfigError, ConfigErrors};
 pub use self::names::nearest;
+pub use self::presets::{PRESETS, Preset};
 pub use self::source::Source;
 
 use self::errors::Mistakes;

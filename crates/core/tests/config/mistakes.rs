@@ -259,7 +259,8 @@ fn an_unknown_preset_comes_with_the_nearest() {
     );
     assert_eq!(
         mistake("[issuers.as]\npreset = \"bank\"\n"),
-        "c.toml:2:10: `issuers.as.preset`: unknown preset\nhint: known here: signaturgruppen, signaturgruppen-pp"
+        "c.toml:2:10: `issuers.as.preset`: unknown preset\nhint: known here: signaturgruppen, signaturgruppen-pp, \
+         keycloak, entra-id, auth0, okta, duende-identityserver"
     );
 }
 
@@ -427,6 +428,25 @@ fn a_preset_does_not_go_with_the_issuer_of_another() {
         assert!(parse_text(&format!("[issuers.as]\npreset = \"{other}\"\nissuer = \"{issuer}\"\n")).is_ok());
         assert!(parse_text(&format!("[issuers.as]\nissuer = \"{issuer}\"\n")).is_ok());
     }
+}
+
+#[test]
+fn a_preset_without_its_tenant_says_what_that_is() {
+    assert_eq!(
+        mistake("[issuers.as]\npreset = \"okta\"\n"),
+        "c.toml:2:10: `issuers.as.preset`: preset \"okta\" needs a `tenant`\n\
+         hint: add `tenant` to the issuer: domain and authorization server, as in acme.okta.com/oauth2/default"
+    );
+    for tenant in
+        ["", "https://acme.okta.com", "acme.okta.com/", "a//b", "../x", "a b", "acme?x=y", "a#b", "u@h"]
+    {
+        let said = mistake(&format!("[issuers.as]\npreset = \"okta\"\ntenant = \"{tenant}\"\n"));
+        assert!(said.starts_with("c.toml:3:10: `issuers.as.tenant`: "), "{tenant}: {said}");
+    }
+    assert!(
+        mistake("[issuers.as]\npreset = \"signaturgruppen\"\ntenant = \"x\"\n")
+            .starts_with("c.toml:3:1: `issuers.as.tenant`: only some presets have tenants")
+    );
 }
 
 #[test]
@@ -617,7 +637,8 @@ fn what_comes_later_is_refused_by_name() {
     }
     assert_eq!(
         issuer_mistake("tenant = \"x\""),
-        "c.toml:3:1: `issuers.as.tenant` is not supported yet\nhint: remove it"
+        "c.toml:3:1: `issuers.as.tenant`: only some presets have tenants\n\
+         hint: remove it; `tokenbroker presets` lists those that have"
     );
     for key in ["unit", "user_unit", "scope", "resource"] {
         let expected = format!("c.toml:7:26: `clients.c.allow.{key}` is not supported yet\nhint: remove it");

@@ -69,6 +69,7 @@ pub(super) async fn carry_out(session: &Session, command: Command) -> Result<Res
             Ok(credentials(&[change(session, &client, move |store, name| store.retire(name, &kid)).await?]))
         }
         Command::Ping
+        | Command::Presets
         | Command::GetToken(_)
         | Command::Rejected(_)
         | Command::Subscribe(_)

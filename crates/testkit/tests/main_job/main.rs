@@ -5,6 +5,7 @@
 mod formats;
 mod keys;
 mod library;
+mod presets;
 mod reload;
 mod renewal;
 mod secrets;
