@@ -153,27 +153,27 @@ impl<'a> Lookup<'a> {
             Some((entry, _)) => Arc::clone(&entry.key),
             None => Arc::new(Key::of(&self.get, &self.cache.entries.complaints)),
         };
-        let token = match self.token(answer, &key) {
-            Ok(token) => token,
-            Err(error) => return ControlFlow::Break(Err(error)),
-        };
-        if let Some(complaint) = self.complaint.take() {
-            key.settle(&complaint);
+        let token = self.token(answer, &key);
+        let complaint = self.complaint.take();
+        if let (Ok(token), Some(complaint)) = (&token, &complaint) {
             let of_another_daemon = token.complaint().instance != complaint.instance;
-            if of_another_daemon && token.is_meant_by(&complaint) {
+            if of_another_daemon && token.is_meant_by(complaint) {
                 // The daemon was restarted and has kept it: there, too, it has to be reported.
+                token.rejected();
                 self.complaint = Some(token.complaint());
                 return ControlFlow::Continue(());
             }
         }
-        if let Some((entry, is_known)) = place {
-            entry.offer(&token);
+        if let (Ok(token), Some((entry, is_known))) = (&token, place) {
+            entry.offer(token);
             entry.touch();
             if is_known {
                 self.cache.keep(&entry);
             }
         }
-        ControlFlow::Break(Ok(token))
+        // Not before there is something newer: others would take the one that was refused from memory.
+        complaint.iter().for_each(|complaint| key.settle(complaint));
+        ControlFlow::Break(token)
     }
 
     fn token(&self, answer: Answer, key: &Arc<Key>) -> Result<Token, Error> {
@@ -452,7 +452,7 @@ mod tests {
         let entry = entry(&cache, "x");
         let token = token("a", 1, 60);
         entry.publish(&token);
-        entry.key.complain(token.complaint());
+        entry.key.complain(token.complaint(), Duration::MAX);
         let lost = Error::ConnectionLost { source: std::io::ErrorKind::BrokenPipe.into() };
         assert!(outcome(&mut lookup(&cache, Get::new("x")), Err(lost)).is_err());
         assert!(entry.key.is_accused());

@@ -1,11 +1,13 @@
 //! What makes a token what it is to a caller, and what callers have to say against it.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokenbroker_secret::SecretString;
 
 use crate::TokenRequest;
+use crate::clock::boot_time;
 use crate::question::Get;
 use crate::session::Instance;
 
@@ -16,8 +18,9 @@ pub(crate) struct Key {
     pub(crate) scope: Option<Box<str>>,
     pub(crate) resource: Box<[String]>,
     pub(crate) audience: Option<Box<str>>,
-    /// Whether there is a complaint, so that a get need not lock anything to know that there is none.
-    accused: AtomicBool,
+    /// As of which [version](Complaints::version) of all complaints there is one about this, or not: see
+    /// [`verdict`].
+    verdict: AtomicU64,
     complaints: Arc<Complaints>,
 }
 
@@ -39,7 +42,7 @@ impl Key {
             scope: get.scope.map(Into::into),
             resource: get.resource.into(),
             audience: get.audience.map(Into::into),
-            accused: AtomicBool::new(complaints.of(get).is_some()),
+            verdict: AtomicU64::new(verdict(0, false)),
             complaints: Arc::clone(complaints),
         }
     }
@@ -48,26 +51,43 @@ impl Key {
         Get::of(self).is_for_the_same(get)
     }
 
-    pub(crate) fn complain(&self, complaint: Complaint) {
-        self.complaints.add(&Get::of(self), complaint);
-        self.accused.store(true, Ordering::Release);
+    /// About a token that expires then, by the boot clock.
+    pub(crate) fn complain(&self, complaint: Complaint, expires: Duration) {
+        self.complaints.add(Open { about: Get::of(self).to_request(), complaint, expires }, boot_time());
     }
 
-    /// Whether there is a complaint; costs next to nothing.
+    /// Whether there is a complaint. Costs next to nothing while there is no other than at the last look.
     pub(crate) fn is_accused(&self) -> bool {
-        self.accused.load(Ordering::Acquire)
+        let (version, last) = (self.complaints.version(), self.verdict.load(Ordering::Acquire));
+        match last {
+            _ if last == verdict(version, false) => false,
+            _ if last == verdict(version, true) => true,
+            _ => self.look_again(),
+        }
+    }
+
+    #[cold]
+    fn look_again(&self) -> bool {
+        let open = self.complaints.open();
+        let accused = open.iter().any(|open| self.is_of(&Get::with(&open.about)));
+        // With the lock held nothing is added or removed.
+        self.verdict.store(verdict(self.complaints.version(), accused), Ordering::Release);
+        accused
     }
 
     pub(crate) fn complaint(&self) -> Option<Complaint> {
-        if self.is_accused() { self.complaints.of(&Get::of(self)) } else { None }
+        self.complaints.of(&Get::of(self))
     }
 
     /// The daemon has answered to this complaint, or it is of no interest any more. A later one stays.
     pub(crate) fn settle(&self, settled: &Complaint) {
-        if self.complaints.remove(settled) {
-            self.accused.store(false, Ordering::Release);
-        }
+        self.complaints.settle(settled);
     }
+}
+
+/// What a key remembers of a look at the complaints.
+fn verdict(version: u64, accused: bool) -> u64 {
+    version << 1 | u64::from(accused)
 }
 
 /// How many complaints a broker keeps at most.
@@ -76,49 +96,59 @@ const MOST_COMPLAINTS: usize = 1000;
 /// All complaints of the callers of one broker: one for each key, whether the cache knows that or not.
 #[derive(Debug, Default)]
 pub(crate) struct Complaints {
-    are_there: AtomicBool,
-    /// With what they are about; not with keys, which would keep each other in memory.
-    open: Mutex<Vec<(TokenRequest, Complaint)>>,
+    /// Counts up with each change of what is open; changed with the lock held.
+    version: AtomicU64,
+    open: Mutex<Vec<Open>>,
+}
+
+/// A complaint that the daemon was not told yet.
+#[derive(Debug)]
+struct Open {
+    /// Not the key, which would keep the complaints in memory that keep it.
+    about: TokenRequest,
+    complaint: Complaint,
+    expires: Duration,
 }
 
 impl Complaints {
+    fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
+    }
+
     /// What was said last against the token of this key.
     pub(crate) fn of(&self, get: &Get<'_>) -> Option<Complaint> {
-        if !self.are_there.load(Ordering::Acquire) {
+        // Nobody has ever complained.
+        if self.version() == 0 {
             return None;
         }
         let open = self.open();
-        open.iter().find(|(about, _)| Get::with(about).is_for_the_same(get)).map(|(_, said)| said.clone())
+        let open = open.iter().find(|open| Get::with(&open.about).is_for_the_same(get));
+        open.map(|open| open.complaint.clone())
     }
 
-    fn add(&self, about: &Get<'_>, complaint: Complaint) {
+    fn add(&self, new: Open, now: Duration) {
+        let about = Get::with(&new.about);
         let mut open = self.open();
-        open.retain(|(other, _)| !Get::with(other).is_for_the_same(about));
+        open.retain(|old| old.expires > now && !Get::with(&old.about).is_for_the_same(&about));
         if open.len() >= MOST_COMPLAINTS {
             drop(open.remove(0));
         }
-        open.push((about.to_request(), complaint));
-        self.are_there.store(true, Ordering::Release);
+        open.push(new);
+        self.version.fetch_add(1, Ordering::Release);
     }
 
     /// As [`Key::settle`], where there is no key.
     pub(crate) fn settle(&self, settled: &Complaint) {
-        self.remove(settled);
-    }
-
-    /// Says whether it was there.
-    fn remove(&self, complaint: &Complaint) -> bool {
         let mut open = self.open();
-        let place = open.iter().position(|(_, other)| Arc::ptr_eq(&other.value, &complaint.value));
-        if let Some(place) = place {
+        let is_meant = |open: &Open| Arc::ptr_eq(&open.complaint.value, &settled.value);
+        if let Some(place) = open.iter().position(is_meant) {
             drop(open.remove(place));
-            self.are_there.store(!open.is_empty(), Ordering::Release);
+            self.version.fetch_add(1, Ordering::Release);
         }
-        place.is_some()
     }
 
     /// Nothing panics with the lock held.
-    fn open(&self) -> MutexGuard<'_, Vec<(TokenRequest, Complaint)>> {
+    fn open(&self) -> MutexGuard<'_, Vec<Open>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -150,8 +180,8 @@ mod tests {
     fn a_complaint_that_came_while_another_was_reported_stays() {
         let key = Key::of(&Get::new("x"), &Arc::default());
         let (first, second) = (complaint("first"), complaint("second"));
-        key.complain(first.clone());
-        key.complain(second.clone());
+        key.complain(first.clone(), Duration::MAX);
+        key.complain(second.clone(), Duration::MAX);
         key.settle(&first);
         assert!(key.is_accused());
         key.settle(&second);
@@ -159,22 +189,54 @@ mod tests {
     }
 
     #[test]
-    fn s46_a_complaint_outlives_the_key_that_it_was_made_with() {
+    fn s46_a_complaint_is_heard_whichever_key_it_was_made_with() {
         let complaints = Arc::default();
         let key = |client| Key::of(&Get::new(client), &complaints);
-        key("x").complain(complaint("first"));
-        assert!(key("x").is_accused() && !key("y").is_accused());
-        let said = key("x").complaint().unwrap();
-        key("x").settle(&said);
-        assert!(!key("x").is_accused());
+        let (old, new) = (key("x"), key("x"));
+        assert!(!new.is_accused());
+        old.complain(complaint("first"), Duration::MAX);
+        assert!(new.is_accused() && key("x").is_accused() && !key("y").is_accused());
+        new.settle(&new.complaint().unwrap());
+        assert!(!new.is_accused() && !old.is_accused());
     }
 
     #[test]
-    fn s61_complaints_that_nobody_asks_about_are_forgotten_in_the_end() {
+    fn s61_complaints_that_nobody_asks_about_are_forgotten_in_the_end_and_accuse_nobody_then() {
         let complaints = Arc::default();
-        for number in 0..=MOST_COMPLAINTS {
-            Key::of(&Get::new(&number.to_string()), &complaints).complain(complaint("x"));
-        }
-        assert!(complaints.of(&Get::new("0")).is_none() && complaints.of(&Get::new("1")).is_some());
+        let keys: Vec<_> = (0..=MOST_COMPLAINTS)
+            .map(|number| Key::of(&Get::new(&number.to_string()), &complaints))
+            .collect();
+        keys.iter().for_each(|key| key.complain(complaint("x"), Duration::MAX));
+        assert!(!keys[0].is_accused() && keys[1].is_accused());
+    }
+
+    #[test]
+    fn s46_complaints_end_with_their_tokens() {
+        let complaints: Arc<Complaints> = Arc::default();
+        let key = |client| Key::of(&Get::new(client), &complaints);
+        key("x").complain(complaint("old"), Duration::ZERO);
+        key("y").complain(complaint("new"), Duration::MAX);
+        assert!(!key("x").is_accused() && key("y").is_accused());
+    }
+
+    #[test]
+    fn s46_threads_that_complain_and_settle_leave_nobody_accused() {
+        let complaints: Arc<Complaints> = Arc::default();
+        let key = Key::of(&Get::new("x"), &complaints);
+        std::thread::scope(|scope| {
+            for _ in 0..2 {
+                scope.spawn(|| (0..2_000).for_each(|_| key.complain(complaint("x"), Duration::MAX)));
+                scope.spawn(|| {
+                    for _ in 0..2_000 {
+                        key.is_accused();
+                        key.complaint().iter().for_each(|said| key.settle(said));
+                    }
+                });
+            }
+        });
+        key.complaint().iter().for_each(|said| key.settle(said));
+        assert!(!key.is_accused());
+        key.complain(complaint("last"), Duration::MAX);
+        assert!(key.is_accused());
     }
 }

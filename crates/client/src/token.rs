@@ -150,7 +150,7 @@ impl Token {
     ///
     /// The broker's `rejected` does both in one step. A 403 is not the token's fault.
     pub fn rejected(&self) {
-        self.facts().key.complain(self.complaint());
+        self.facts().key.complain(self.complaint(), self.0.expires);
     }
 
     pub(crate) fn complaint(&self) -> Complaint {

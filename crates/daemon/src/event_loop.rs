@@ -120,11 +120,11 @@ impl<H: Http> EventLoop<H> {
             tokio::select! {
                 Some(ask) = self.asks.recv() => {
                     self.asked(ask);
-                    self.take_what_waits();
+                    self.take_what_waits().await;
                 }
                 Some(outcome) = self.outcomes.recv() => {
                     self.came_back(outcome);
-                    self.take_what_waits();
+                    self.take_what_waits().await;
                 }
                 rung = self.alarm.ring() => {
                     rung?;
@@ -147,18 +147,20 @@ impl<H: Http> EventLoop<H> {
         }
     }
 
-    /// What has come together is taken together: setting the timer for each would cost more than taking it.
-    fn take_what_waits(&mut self) {
+    /// What has come together is taken together: setting the timer for each would cost more than taking it. What is to be
+    /// done about one is begun before the next is taken, which may be another configuration.
+    async fn take_what_waits(&mut self) {
         for _ in 0..AT_A_TIME {
-            match (self.asks.try_recv(), self.outcomes.try_recv()) {
-                (Err(_), Err(_)) => break,
-                (ask, outcome) => {
-                    ask.into_iter().for_each(|ask| self.asked(ask));
-                    outcome.into_iter().for_each(|outcome| self.came_back(outcome));
-                }
-            }
             self.carry_out_effects();
+            let asked = self.asks.try_recv().map(|ask| self.asked(ask)).is_ok();
+            self.carry_out_effects();
+            let came_back = self.outcomes.try_recv().map(|outcome| self.came_back(outcome)).is_ok();
+            if !asked && !came_back {
+                return;
+            }
         }
+        // What was begun beside the loop has its turn.
+        tokio::task::yield_now().await;
     }
 
     fn asked(&mut self, ask: Ask) {

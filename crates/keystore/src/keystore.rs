@@ -279,7 +279,7 @@ impl KeyStore {
         }
     }
 
-    /// Authenticates `input` with a client's secret (RFC 7518 section 3.2), which stays here.
+    /// Authenticates `input` with a client's secret (RFC 7518 section 3.2).
     ///
     /// # Errors
     ///

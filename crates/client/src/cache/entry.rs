@@ -331,7 +331,7 @@ mod tests {
         let entry = entry();
         let token = token("a", 1, 60);
         entry.publish(&token);
-        entry.key.complain(token.complaint());
+        entry.key.complain(token.complaint(), Duration::MAX);
         assert!(fresh(&entry).is_none() && entry.fallback(NOW).is_none());
         entry.key.settle(&token.complaint());
         assert_eq!(fresh(&entry), is("a"));

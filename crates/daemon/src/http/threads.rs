@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::thread;
 
 use tokio::runtime::{Builder, Handle};
@@ -36,8 +36,8 @@ impl Threads {
         Ok(Self { running: vec![Thread::start()?], places: HashMap::new() })
     }
 
-    /// Gives each of these issuers its thread, as far as there are threads: the one that it had before, or the one with the
-    /// fewest others.
+    /// Gives each of these issuers its thread, as far as there are threads: the one that it had before, where its
+    /// connections are, or the one with the fewest others.
     pub(super) fn share<T>(&mut self, issuers: &BTreeMap<String, Arc<T>>) {
         while self.running.len() < issuers.len().min(MOST) {
             match Thread::start() {
@@ -74,14 +74,22 @@ impl Threads {
 }
 
 impl Thread {
+    /// The runtime is made where it runs. If there can be no thread, it must not be dropped here: the event loop's own
+    /// runtime does not let another one end in it.
     fn start() -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().thread_name("http-files").build()?;
-        let handle = runtime.handle().clone();
         let (end, ended) = oneshot::channel();
+        let (ready, started) = mpsc::sync_channel(1);
         thread::Builder::new().name("http".into()).spawn(move || {
-            let _dropped = runtime.block_on(ended);
-            runtime.shutdown_background();
+            match Builder::new_current_thread().enable_all().thread_name("http-files").build() {
+                Err(error) => _ = ready.send(Err(error)),
+                Ok(runtime) => {
+                    _ = ready.send(Ok(runtime.handle().clone()));
+                    _ = runtime.block_on(ended);
+                    runtime.shutdown_background();
+                }
+            }
         })?;
+        let handle = started.recv().map_err(io::Error::other)??;
         Ok(Self { handle, _end: end })
     }
 }

@@ -131,6 +131,10 @@ impl Connection {
             if taken == AT_A_TIME {
                 frame_deadline = None;
                 tokio::task::yield_now().await;
+                // Whoever goes on sending would come first below, every time.
+                if self.shared.stopping.is_cancelled() {
+                    break;
+                }
                 continue;
             }
             let taking = self.under_way.len() < self.most_under_way;
@@ -150,8 +154,8 @@ impl Connection {
                     self.flush().await
                 }
                 () = self.subscriptions.changed(), if !self.subscriptions.is_empty() => self.tell_news().await,
-                () = passed(&mut frame_deadline) => Err(Ended::TooSlow),
                 received = receive(&mut self.stream, &mut self.received), if reading => received,
+                () = passed(&mut frame_deadline) => Err(Ended::TooSlow),
                 () = &mut stopping => break,
             };
             if let Err(ended) = step {

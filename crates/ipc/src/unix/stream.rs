@@ -88,7 +88,9 @@ impl Stream {
         let Some(socket) = self.socket.take() else { return Ok(()) };
         let socket = register(socket.into_inner(), Interest::READABLE | Interest::WRITABLE)?;
         // Whoever waits for something to read is this task: that the socket was registered anew must not be lost on it.
-        let _readable = socket.poll_read_ready(context).is_ready();
+        if socket.poll_read_ready(context).is_ready() {
+            context.waker().wake_by_ref();
+        }
         self.socket = Some(socket);
         self.wants_room = true;
         Ok(())

@@ -1,10 +1,13 @@
 //! Requests without waiting for the replies: each reply carries the id of its request.
 
 use std::collections::BTreeMap;
+use std::io::Write;
+use std::thread;
+use std::time::Duration;
 
 use tokenbroker_protocol::{Command, FailureCode, GetToken, Reply, Response};
-use tokenbroker_testkit::Fault;
 use tokenbroker_testkit::wire::request;
+use tokenbroker_testkit::{Fault, wait_for};
 
 use crate::Host;
 
@@ -47,6 +50,28 @@ fn a_request_that_takes_long_does_not_hold_up_the_next() {
     let ids: Vec<u32> = (0..3).map(|_| wire.reply().unwrap().id).collect();
     assert_eq!(ids, [2, 3, 1]);
     host.expect_well();
+}
+
+#[test]
+fn a_caller_that_never_pauses_does_not_hold_up_the_end_of_the_daemon() {
+    let mut host = Host::new();
+    let mut wire = host.greeted();
+    let mut writer = wire.try_clone().unwrap();
+    let requests: Vec<u8> = (1..500).flat_map(|id| request(id, Command::Ping)).collect();
+    let pumping = thread::spawn(move || while writer.write_all(&requests).is_ok() {});
+    // Replies are read as fast as they come, so that there is always the next request.
+    (0..10_000).for_each(|_| assert!(wire.reply().is_some()));
+    let draining =
+        thread::spawn(
+            move || {
+                while wire.reply_within(Duration::from_secs(10)).is_ok_and(|reply| reply.is_some()) {}
+            },
+        );
+    host.daemon.signal(rustix::process::Signal::TERM);
+    wait_for(Duration::from_secs(20), || (!host.daemon.is_running()).then_some(())).unwrap();
+    assert!(!host.daemon.log().contains("did not finish in time"), "{}", host.daemon.log());
+    draining.join().unwrap();
+    pumping.join().unwrap();
 }
 
 fn get(client: &str) -> Command {
