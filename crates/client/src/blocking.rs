@@ -12,7 +12,7 @@ use tokenbroker_protocol::{Command, Response};
 use crate::attempts::{Attempts, Setback};
 use crate::builder::{Builder, Destination};
 use crate::cache::{Cache, Found};
-use crate::pool::Pool;
+use crate::pool::{Pool, Turns};
 use crate::question::{Get, Question};
 use crate::session::{self, Answer};
 use crate::{Error, Token, TokenRequest, clock};
@@ -22,7 +22,7 @@ use connection::Connection;
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// Gets tokens from the daemon; calls block. Clones share their connections, and a slow call of one is not in
-/// the others' way.
+/// the others' way, as long as fewer than 256 of them wait for the daemon: then the next waits for its turn, within its time.
 ///
 /// ```no_run
 /// use std::time::Duration;
@@ -48,6 +48,7 @@ pub struct Broker(Arc<Shared>);
 struct Shared {
     destination: Arc<Destination>,
     pool: Pool<Connection>,
+    turns: Turns,
     cache: Cache,
 }
 
@@ -155,6 +156,7 @@ impl Broker {
     }
 
     fn attempt(&self, question: &Question<'_>, timer: &Timer, elapsed: Duration) -> Result<Answer, Setback> {
+        let _turn = self.0.turns.take(timer.left(elapsed)?).ok_or(Setback::TimedOut)?;
         let kept = self.0.pool.take();
         let was_kept = kept.is_some();
         let mut connection = match kept {
@@ -241,7 +243,7 @@ impl Builder<Broker> {
     /// A broker that connects at its first call, for a program that may start before the daemon.
     pub fn build(self) -> Broker {
         let (destination, cache) = self.parts();
-        Broker(Arc::new(Shared { destination, pool: Pool::new(), cache }))
+        Broker(Arc::new(Shared { destination, pool: Pool::new(), turns: Turns::new(), cache }))
     }
 }
 

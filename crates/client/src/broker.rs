@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokenbroker_protocol::{Command, Response};
+use tokio::sync::Semaphore;
 use tokio::time::{sleep, timeout};
 
 use crate::attempts::{Attempts, Setback};
 use crate::builder::{self, Builder, Destination};
 use crate::cache::{Cache, Found};
-use crate::pool::Pool;
+use crate::pool::{MOST_AT_ONCE, Pool};
 use crate::question::{Get, Question};
 use crate::session::{self, Answer};
 use crate::{Error, Token, TokenFuture, TokenRequest, TokenSource, clock};
@@ -21,7 +22,8 @@ use connection::Connection;
 /// How long the daemon may take to say hello to [`Broker::connect`].
 const CONNECT: Duration = Duration::from_secs(5);
 
-/// Gets tokens from the daemon. Clones share their connections, and a slow call of one is not in the others' way.
+/// Gets tokens from the daemon. Clones share their connections, and a slow call of one is not in the others' way, as long as
+/// fewer than 256 of them wait for the daemon: then the next waits for its turn, within its time.
 ///
 /// A call may be dropped at any time: its connection is dropped with it, and nothing else is touched. A broker may be
 /// used from several runtimes, and outlives them.
@@ -51,6 +53,7 @@ pub struct Broker(Arc<Shared>);
 struct Shared {
     destination: Arc<Destination>,
     pool: Pool<Connection>,
+    turns: Semaphore,
     cache: Cache,
 }
 
@@ -164,6 +167,8 @@ impl Broker {
     }
 
     async fn attempt(&self, question: &Question<'_>, elapsed: Duration) -> Result<Answer, Setback> {
+        // Nobody closes it.
+        let _turn = self.0.turns.acquire().await;
         let kept = self.0.pool.take().filter(Connection::is_of_this_runtime);
         let was_kept = kept.is_some();
         let mut connection = match kept {
@@ -250,7 +255,8 @@ impl Builder<Broker> {
     /// A broker that connects at its first call, for a program that may start before the daemon.
     pub fn build(self) -> Broker {
         let (destination, cache) = self.parts();
-        Broker(Arc::new(Shared { destination, pool: Pool::new(), cache }))
+        let turns = Semaphore::new(MOST_AT_ONCE);
+        Broker(Arc::new(Shared { destination, pool: Pool::new(), turns, cache }))
     }
 }
 

@@ -30,6 +30,65 @@ fn warm_gets_share_one_connection() {
 }
 
 #[test]
+fn s10_thousands_of_callers_at_once_share_some_connections_and_all_get_their_tokens() {
+    const CALLERS: usize = 2_000;
+    let place = Place::new();
+    let _daemon = place.start(|_| Reaction::Answer(token("eyJ")));
+    for caller in Caller::both(&place.socket()) {
+        let got = match &caller {
+            Caller::Blocking(broker) => std::thread::scope(|scope| {
+                let calls: Vec<_> = (0..CALLERS).map(|_| scope.spawn(|| broker.token("x"))).collect();
+                calls.into_iter().map(|call| call.join().unwrap().is_ok()).collect::<Vec<_>>()
+            }),
+            Caller::Async(runtime, broker) => runtime.block_on(async {
+                let mut calls = tokio::task::JoinSet::new();
+                for _ in 0..CALLERS {
+                    let broker = broker.clone();
+                    calls.spawn(async move { broker.token("x").await.is_ok() });
+                }
+                calls.join_all().await
+            }),
+        };
+        assert_eq!(got.iter().filter(|got| **got).count(), CALLERS);
+    }
+}
+
+#[test]
+fn s10_calls_that_wait_for_long_leave_room_for_other_programs() {
+    const CALLERS: usize = 300;
+    for index in 0..2 {
+        let place = Place::new();
+        let daemon = place.start(|_| Reaction::Silence);
+        let caller = &Caller::both(&place.socket())[index];
+        let (outcomes, connections) = std::thread::scope(|scope| {
+            // All of them are waiting then: these calls give up after two seconds.
+            let counting = scope.spawn(|| {
+                std::thread::sleep(SECOND);
+                daemon.connections()
+            });
+            let outcomes: Vec<_> = match caller {
+                Caller::Blocking(broker) => {
+                    let calls: Vec<_> =
+                        (0..CALLERS).map(|_| scope.spawn(|| broker.token_with(&waiting(0)))).collect();
+                    calls.into_iter().map(|call| call.join().unwrap()).collect()
+                }
+                Caller::Async(runtime, broker) => runtime.block_on(async {
+                    let mut calls = tokio::task::JoinSet::new();
+                    for _ in 0..CALLERS {
+                        let broker = broker.clone();
+                        calls.spawn(async move { broker.token_with(&waiting(0)).await });
+                    }
+                    calls.join_all().await
+                }),
+            };
+            (outcomes, counting.join().unwrap())
+        });
+        assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(Error::TimedOut { .. }))));
+        assert_eq!(connections, 256);
+    }
+}
+
+#[test]
 fn a_large_token_arrives_whole() {
     let place = Place::new();
     let large = "t".repeat(tokenbroker_client::protocol::MAX_TOKEN);
