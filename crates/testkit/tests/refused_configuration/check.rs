@@ -40,6 +40,16 @@ fn every_key_of_today_is_taken() {
         assertion_typ = "JWT"
         basic_encoding = "raw"
 
+        [issuers.okta]
+        preset = "okta"
+        tenant = "acme.okta.com/oauth2/default"
+
+        [clients.reports]
+        issuer = "okta"
+        client_id = "reports"
+        auth = "client_secret_jwt"
+        assertion_alg = "HS384"
+
         [clients.signtext]
         issuer = "pp"
         client_id = "9f1c"

@@ -66,12 +66,25 @@ fn an_unknown_preset_comes_with_the_nearest_known_one() {
 }
 
 #[test]
+fn a_tenant_is_missed_where_it_is_needed_and_refused_where_it_is_not() {
+    refused_at(
+        "2:10",
+        "[issuers.as]\npreset = \"entra-id\"\n",
+        &["preset \"entra-id\" needs a `tenant`\nhint: add `tenant` to the issuer: directory (tenant) ID"],
+    );
+    refused_at(
+        "3:1",
+        &format!("{ISSUER}tenant = \"acme\"\n"),
+        &["`issuers.as.tenant`: only some presets have tenants\nhint: remove it; `tokenbroker presets`"],
+    );
+}
+
+#[test]
 fn keys_whose_feature_comes_later_are_refused_by_name() {
     // The test's own keys come after the header of a [daemon], on three lines.
     for (place, text, words) in [
         ("5:1", "[daemon]\nmemory = \"prefer\"\n", "`daemon.memory`"),
         ("5:1", "[daemon]\nsandbox = \"prefer\"\n", "`daemon.sandbox`"),
-        ("3:1", &format!("{ISSUER}tenant = \"acme\"\n"), "`issuers.as.tenant`"),
         ("7:1", &format!("{ISSUER}{CLIENT}certificate = \"client.pem\"\n"), "`clients.app.certificate`"),
         ("1:3", "[[files]]\n", "`files`"),
     ] {
