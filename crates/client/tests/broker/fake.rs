@@ -12,7 +12,9 @@ use tokenbroker_client::protocol::{
     CONNECTION, Command, Failure, FailureCode, FrameBuffer, Reply, Request, Response, Token, decode, encode,
     frame,
 };
-use tokenbroker_ipc::{ConnectError, Endpoint, Listener, ServerTrust, StateLock, Stream, connect};
+use tokenbroker_ipc::{
+    ConnectError, Endpoint, IdentityError, Listener, ServerTrust, StateLock, Stream, connect,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -246,6 +248,10 @@ async fn gone(socket: &Path) {
 async fn accept(listener: &Listener, connections: &mut JoinSet<Option<()>>, shared: Arc<Shared>) {
     loop {
         let (stream, identity) = listener.accept().await.unwrap();
+        // Its time was over: it has left already.
+        if matches!(identity, Err(IdentityError::Gone)) {
+            continue;
+        }
         identity.unwrap();
         shared.connections.fetch_add(1, Ordering::SeqCst);
         connections.spawn(serve(stream, Arc::clone(&shared)));
