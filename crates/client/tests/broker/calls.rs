@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::caller::Caller;
-use crate::fake::{Place, Reaction, failed, now, token};
+use crate::fake::{Place, Reaction, failed, now, token, until};
 use tokenbroker_client::protocol::{Command, FailureCode, GetToken, Rejected, Response};
 use tokenbroker_client::{Broker, Builder, Error, ProtocolError, TokenRequest, blocking};
 
@@ -61,22 +61,23 @@ fn s10_calls_that_wait_for_long_leave_room_for_other_programs() {
         let daemon = place.start(|_| Reaction::Silence);
         let caller = &Caller::both(&place.socket())[index];
         let (outcomes, connections) = std::thread::scope(|scope| {
-            // All of them are waiting then: these calls give up after two seconds.
+            // The calls give up after five seconds.
             let counting = scope.spawn(|| {
-                std::thread::sleep(SECOND);
+                until(|| daemon.connections() >= 256);
+                std::thread::sleep(SECOND / 2);
                 daemon.connections()
             });
             let outcomes: Vec<_> = match caller {
                 Caller::Blocking(broker) => {
                     let calls: Vec<_> =
-                        (0..CALLERS).map(|_| scope.spawn(|| broker.token_with(&waiting(0)))).collect();
+                        (0..CALLERS).map(|_| scope.spawn(|| broker.token_with(&waiting(3)))).collect();
                     calls.into_iter().map(|call| call.join().unwrap()).collect()
                 }
                 Caller::Async(runtime, broker) => runtime.block_on(async {
                     let mut calls = tokio::task::JoinSet::new();
                     for _ in 0..CALLERS {
                         let broker = broker.clone();
-                        calls.spawn(async move { broker.token_with(&waiting(0)).await });
+                        calls.spawn(async move { broker.token_with(&waiting(3)).await });
                     }
                     calls.join_all().await
                 }),
