@@ -1,8 +1,13 @@
 //! The whole way: command line, daemon, oidc-provider over TLS, and the protected resource.
 
-use tokenbroker_testkit::{Client, Daemon, Install, OidcProvider};
+use std::time::Duration;
+
+use tokenbroker_testkit::{Client, Daemon, Install, OidcProvider, wait_for};
 
 use crate::{data, provider};
+
+/// Ample: other tests use the same processors.
+const DEADLINE: Duration = Duration::from_secs(30);
 
 /// Every character that is special in a form, in a Basic header, or in both.
 const AWKWARD_SECRET: &str = "+ : % & = s3cret";
@@ -62,8 +67,14 @@ async fn a_generated_key_works_once_its_public_half_is_registered_whatever_the_a
     for algorithm in algorithms {
         install.cli(["key", "generate", algorithm, "--alg", algorithm]).run().success();
         let jwk = install.cli(["key", "public", algorithm, "--format", "jwk"]).run().success();
+        // The daemon has no reason to wait for the registration, and is refused before it. A renewal would share the
+        // outcome of a request that is still under way.
+        wait_for(DEADLINE, || {
+            let status = install.status(algorithm);
+            (status["token_requests"] != 0 && status["renewing"] == false).then_some(())
+        })
+        .unwrap();
         provider.register(&Client::private_key_jwt(&format!("id-of-{algorithm}"), &jwk));
-        // The daemon had no reason to wait for the registration, and may have been refused before it.
         install.cli(["renew", algorithm]).run().success();
         assert_token_is_accepted(&install, &provider, algorithm).await;
     }
