@@ -156,7 +156,14 @@ impl Broker {
     }
 
     fn attempt(&self, question: &Question<'_>, timer: &Timer, elapsed: Duration) -> Result<Answer, Setback> {
-        let _turn = self.0.turns.take(timer.left(elapsed)?).ok_or(Setback::TimedOut)?;
+        let (_turn, elapsed) = match self.0.turns.take(Duration::ZERO) {
+            Some(turn) => (turn, elapsed),
+            // What it waits for its turn is gone of its time.
+            None => {
+                let turn = self.0.turns.take(timer.left(elapsed)?).ok_or(Setback::TimedOut)?;
+                (turn, timer.elapsed())
+            }
+        };
         let kept = self.0.pool.take();
         let was_kept = kept.is_some();
         let mut connection = match kept {

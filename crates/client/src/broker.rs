@@ -156,7 +156,7 @@ impl Broker {
         let mut elapsed = Duration::ZERO;
         loop {
             let left = question.deadline().saturating_sub(elapsed);
-            let setback = match timeout(left, self.attempt(&question, elapsed)).await {
+            let setback = match timeout(left, self.attempt(&question, started, elapsed)).await {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(setback)) => question.after(setback),
                 Err(_) => Setback::TimedOut,
@@ -166,9 +166,17 @@ impl Broker {
         }
     }
 
-    async fn attempt(&self, question: &Question<'_>, elapsed: Duration) -> Result<Answer, Setback> {
-        // Nobody closes it.
-        let _turn = self.0.turns.acquire().await;
+    async fn attempt(
+        &self,
+        question: &Question<'_>,
+        started: Instant,
+        elapsed: Duration,
+    ) -> Result<Answer, Setback> {
+        let (_turn, elapsed) = match self.0.turns.try_acquire() {
+            Ok(turn) => (Ok(turn), elapsed),
+            // What it waits for its turn is gone of its time. Nobody closes the semaphore.
+            Err(_) => (self.0.turns.acquire().await, since(started)),
+        };
         let kept = self.0.pool.take().filter(Connection::is_of_this_runtime);
         let was_kept = kept.is_some();
         let mut connection = match kept {

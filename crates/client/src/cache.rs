@@ -194,10 +194,7 @@ impl<'a> Lookup<'a> {
             return self.fallback(now).map(|token| token.for_min_ttl(now, self.get.min_ttl)).ok_or(error);
         }
         if let Some(complaint) = &self.complaint {
-            match entry {
-                Some(entry) => entry.key.settle(complaint),
-                None => self.cache.entries.complaints.settle(complaint),
-            }
+            self.cache.entries.complaints.settle(complaint);
         }
         if let Some(entry) = entry
             && self.is_taken_back(&error)

@@ -137,7 +137,7 @@ impl Complaints {
         self.version.fetch_add(1, Ordering::Release);
     }
 
-    /// As [`Key::settle`], where there is no key.
+    /// See [`Key::settle`].
     pub(crate) fn settle(&self, settled: &Complaint) {
         let mut open = self.open();
         let is_meant = |open: &Open| Arc::ptr_eq(&open.complaint.value, &settled.value);

@@ -43,7 +43,7 @@ impl<C> Pool<C> {
     }
 }
 
-/// Turns of calls that block.
+/// Turns of calls that block; those of tasks are a semaphore's, which the blocking half has none of.
 #[derive(Debug)]
 pub(crate) struct Turns {
     free: Mutex<usize>,

@@ -27,7 +27,8 @@ pub(crate) fn since_epoch() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// The wall clock as of the kernel's last tick, a few milliseconds ago at most: for people, at a sixth of the cost.
+/// The wall clock as of the kernel's last tick, a few milliseconds ago at most: good enough for people, and read from memory
+/// without asking the processor for the time.
 #[expect(clippy::disallowed_methods, reason = "this is where the daemon reads the wall clock")]
 pub(crate) fn about_since_epoch() -> Duration {
     let time = clock_gettime(ClockId::RealtimeCoarse);

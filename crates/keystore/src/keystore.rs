@@ -259,9 +259,7 @@ impl KeyStore {
         algorithm: Algorithm,
         input: &[u8],
     ) -> Result<Vec<u8>, Error> {
-        let gone = || Error::not_found(format!("the key of {client} is no longer in the key store"));
-        let vault = self.placement.for_reading()?.ok_or_else(gone)?;
-        match vault.get(client, version)?.ok_or_else(gone)?.envelope.content {
+        match self.content(client, version, "key")? {
             Content::Key { algorithm: its, pkcs8, .. } if its == algorithm => {
                 PrivateKey::from_pkcs8(algorithm, &pkcs8)?.sign(input)
             }
@@ -291,15 +289,20 @@ impl KeyStore {
         algorithm: MacAlgorithm,
         input: &[u8],
     ) -> Result<Vec<u8>, Error> {
-        let gone = || Error::not_found(format!("the secret of {client} is no longer in the key store"));
-        let vault = self.placement.for_reading()?.ok_or_else(gone)?;
-        match vault.get(client, version)?.ok_or_else(gone)?.envelope.content {
+        match self.content(client, version, "secret")? {
             Content::Secret(secret) => Ok(algorithm.tag(secret.expose().as_ref(), input)),
             Content::Key { .. } => {
                 Err(Error::refused(format!("{client} has a key, and a secret is asked for"))
                     .with_hint(format!("set one: tokenbroker secret set {client}")))
             }
         }
+    }
+
+    /// What a credential holds that is in use, and called like this.
+    fn content(&self, client: &str, version: &str, called: &str) -> Result<Content, Error> {
+        let gone = || Error::not_found(format!("the {called} of {client} is no longer in the key store"));
+        let vault = self.placement.for_reading()?.ok_or_else(gone)?;
+        Ok(vault.get(client, version)?.ok_or_else(gone)?.envelope.content)
     }
 
     /// The key that seals what the daemon keeps of its tokens, if there is one.

@@ -188,14 +188,15 @@ fn a_client_renews_when_its_issuer_says_unless_it_says_itself() {
     assert_eq!(config.clients["b"].renew_at, 0.3);
 }
 
+fn auth(method: &str, more: &str) -> AuthMethod {
+    let text =
+        format!("{ISSUER}[clients.c]\nissuer = \"as\"\nclient_id = \"c\"\nauth = \"{method}\"\n{more}");
+    parse_text(&text).unwrap_or_else(|errors| panic!("{errors}")).clients["c"].auth
+}
+
 #[test]
 fn the_algorithm_of_assertions_is_rs256_unless_it_is_set() {
-    let auth = |more: &str| {
-        let text = format!(
-            "{ISSUER}[clients.c]\nissuer = \"as\"\nclient_id = \"c\"\nauth = \"private_key_jwt\"\n{more}"
-        );
-        parse_text(&text).unwrap().clients["c"].auth
-    };
+    let auth = |more: &str| auth("private_key_jwt", more);
     assert_eq!(auth(""), AuthMethod::PrivateKeyJwt { algorithm: oauth::Algorithm::Rs256 });
     for algorithm in oauth::Algorithm::ALL {
         assert_eq!(
@@ -207,12 +208,7 @@ fn the_algorithm_of_assertions_is_rs256_unless_it_is_set() {
 
 #[test]
 fn a_secret_authenticates_with_hs256_unless_it_is_set() {
-    let auth = |more: &str| {
-        let text = format!(
-            "{ISSUER}[clients.c]\nissuer = \"as\"\nclient_id = \"c\"\nauth = \"client_secret_jwt\"\n{more}"
-        );
-        parse_text(&text).unwrap().clients["c"].auth
-    };
+    let auth = |more: &str| auth("client_secret_jwt", more);
     assert_eq!(auth(""), AuthMethod::ClientSecretJwt { algorithm: oauth::MacAlgorithm::Hs256 });
     for algorithm in oauth::MacAlgorithm::ALL {
         let more = format!("assertion_alg = \"{}\"", algorithm.name());

@@ -53,17 +53,14 @@ impl Threads {
         let before = std::mem::take(&mut self.places);
         let mut load = vec![0; self.running.len()];
         let (known, new): (Vec<_>, Vec<_>) = issuers.keys().partition(|name| before.contains_key(*name));
-        let mut place = |name: &String, thread: usize| {
-            load[thread] += 1;
-            self.places.insert(name.clone(), thread);
-            (0..load.len()).min_by_key(|thread| load[*thread]).unwrap_or_default()
-        };
-        let mut emptiest = 0;
         for name in known {
-            emptiest = place(name, before[name]);
+            load[before[name]] += 1;
+            self.places.insert(name.clone(), before[name]);
         }
         for name in new {
-            emptiest = place(name, emptiest);
+            let emptiest = (0..load.len()).min_by_key(|thread| load[*thread]).unwrap_or_default();
+            load[emptiest] += 1;
+            self.places.insert(name.clone(), emptiest);
         }
     }
 

@@ -146,7 +146,7 @@ impl Connection {
             }
             // A caller that leaves is noticed whatever it has under way.
             let reading = taking || self.received.has_room();
-            // In the order of what can be known for less: nearly always it is the next request that comes.
+            // Answers first, which are as many as were asked for; then, nearly always, it is the next request that comes.
             let step = tokio::select! {
                 biased;
                 Some((id, outcome)) = self.under_way.next(), if self.under_way.len() > 0 => {

@@ -19,8 +19,8 @@ use crate::{ConnectError, Endpoint, ServerTrust};
 /// A connection. One task reads and writes it.
 ///
 /// The runtime is asked to say when there is something to read, and not when there is room to write, as tokio's own
-/// streams ask in advance: of those the kernel wakes the owner each time that the other end has read something. Without
-/// that an exchange takes a quarter less. Who finds no room begins to ask for it.
+/// streams ask in advance: of those the kernel wakes the owner each time that the other end has read something. Who finds no
+/// room begins to ask for it.
 #[derive(Debug)]
 pub struct Stream {
     /// `None` if asking for room has failed.
@@ -162,6 +162,7 @@ impl AsyncWrite for Stream {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
     use std::future::poll_fn;
     use std::time::Duration;
 
@@ -206,19 +207,21 @@ mod tests {
         for leaves in [false, true] {
             let (mut ours, mut theirs) = pair();
             let mut byte = [0; 1];
-            let mut is_full = false;
+            let is_full = Cell::new(false);
             let heard = poll_fn(|context| {
                 let mut buffer = ReadBuf::new(&mut byte);
                 if let Poll::Ready(read) = Pin::new(&mut ours).poll_read(context, &mut buffer) {
                     return Poll::Ready(read.map(|()| buffer.filled().len()));
                 }
-                while !is_full {
-                    is_full = Pin::new(&mut ours).poll_write(context, &[7; 4096]).is_pending();
+                while !is_full.get() {
+                    is_full.set(Pin::new(&mut ours).poll_write(context, &[7; 4096]).is_pending());
                 }
                 Poll::Pending
             });
             let other = async {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+                while !is_full.get() {
+                    tokio::task::yield_now().await;
+                }
                 if !leaves {
                     theirs.write_all(b"x").await.unwrap();
                 }
