@@ -34,12 +34,8 @@ impl HttpCaller {
     /// With what npm or pip said, if that fails.
     pub fn install(&self) -> [PathBuf; 2] {
         match self {
-            Self::Python => {
-                let python = python::install(PEER, &["caller.py"]);
-                let script = python.ancestors().nth(3).map(|directory| directory.join("caller.py"));
-                [python, script.expect("the environment is in the peer's directory")]
-            }
-            Self::Node => ["node".into(), node::install(PEER, &["caller.mjs"]).join("caller.mjs")],
+            Self::Python => python::install(PEER, "caller.py"),
+            Self::Node => node::install(PEER, "caller.mjs"),
         }
     }
 }

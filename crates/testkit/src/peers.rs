@@ -3,6 +3,7 @@
 
 pub(crate) mod node;
 pub(crate) mod python;
+pub(crate) mod server;
 
 use std::env;
 use std::fs::{self, File};

@@ -26,11 +26,11 @@ pub(crate) fn available() -> Result<(), String> {
     }
 }
 
-/// Installs a peer's packages and these programs beside them, and returns where that is.
-pub(crate) fn install(peer: &str, programs: &[&str]) -> PathBuf {
+/// Installs a peer's packages and this program beside them, and returns node and the program.
+pub(crate) fn install(peer: &str, program: &str) -> [PathBuf; 2] {
     let place = Place::of(peer);
     let changed = place.copy(&["package.json", "package-lock.json"]);
-    place.copy(programs);
+    place.copy(&[program]);
     let installed = place.directory.join(INSTALLED);
     if changed || !installed.exists() {
         // Should it fail half-way, the next test starts over.
@@ -38,5 +38,5 @@ pub(crate) fn install(peer: &str, programs: &[&str]) -> PathBuf {
         let mut npm = Command::new("npm");
         run(npm.args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]), &place.directory);
     }
-    place.directory
+    ["node".into(), place.directory.join(program)]
 }

@@ -20,11 +20,11 @@ pub(crate) fn available() -> Result<(), String> {
     }
 }
 
-/// Installs a peer's packages, and returns the Python that has them.
-pub(crate) fn install(peer: &str, programs: &[&str]) -> PathBuf {
+/// Installs a peer's packages and this program beside them, and returns the Python that has them and the program.
+pub(crate) fn install(peer: &str, program: &str) -> [PathBuf; 2] {
     let place = Place::of(peer);
     let changed = place.copy(&["requirements.txt"]);
-    place.copy(programs);
+    place.copy(&[program]);
     let environment = place.directory.join("venv");
     let (python, installed) = (environment.join("bin/python"), environment.join("installed"));
     if changed || !installed.exists() {
@@ -37,5 +37,5 @@ pub(crate) fn install(peer: &str, programs: &[&str]) -> PathBuf {
         run(&mut pip, &place.directory);
         fs::write(&installed, "").expect("a file can be made where pip made many");
     }
-    python
+    [python, place.directory.join(program)]
 }
