@@ -103,7 +103,12 @@ impl AuthServer {
     }
 
     /// Registers a client, or replaces one with the same ID. Its counts go on.
+    ///
+    /// # Panics
+    ///
+    /// If it authenticates with a certificate: this server asks nobody for one, [`OidcProvider`](crate::OidcProvider) does.
     pub fn register(&self, client: Client) {
+        assert!(!client.has_certificate(), "{} would need a server that asks for certificates", client.id);
         self.server.state().register(client);
     }
 

@@ -1,9 +1,16 @@
-//! A certificate authority of one's own, and a server certificate for 127.0.0.1 and localhost; or one with a flaw.
+//! Certificates by authorities of one's own: for servers on 127.0.0.1 and localhost, perhaps with a flaw, and for clients.
+
+mod client;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
     KeyUsagePurpose, date_time_ymd,
 };
+
+pub(crate) use self::client::der_in_base64;
+pub use self::client::{ClientAuthority, ClientCertificate, Validity};
+
+const AUTHORITY: &str = "tokenbroker test authority";
 
 /// A server's certificate and key, and the authority behind it; all in PEM.
 #[derive(Clone)]
@@ -40,10 +47,10 @@ impl ServerCertificate {
     }
 
     fn try_issue(flaw: Option<Flaw>) -> Result<Self, rcgen::Error> {
-        let authority = CertifiedIssuer::self_signed(authority(), KeyPair::generate()?)?;
+        let authority = CertifiedIssuer::self_signed(authority(AUTHORITY), KeyPair::generate()?)?;
         let ca = match flaw {
             Some(Flaw::UnknownAuthority) => {
-                CertifiedIssuer::self_signed(self::authority(), KeyPair::generate()?)?.pem()
+                CertifiedIssuer::self_signed(self::authority(AUTHORITY), KeyPair::generate()?)?.pem()
             }
             _ => authority.pem(),
         };
@@ -57,9 +64,9 @@ impl ServerCertificate {
     }
 }
 
-fn authority() -> CertificateParams {
+fn authority(name: &str) -> CertificateParams {
     let mut params = CertificateParams::default();
-    params.distinguished_name.push(DnType::CommonName, "tokenbroker test authority");
+    params.distinguished_name.push(DnType::CommonName, name);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     params

@@ -1,10 +1,11 @@
-//! Client registrations, as both authorization servers take them.
+//! Client registrations, as all authorization servers here take them.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::certificates::der_in_base64;
 use crate::jwk::{self, PublicJwk};
 
 /// A client and how it authenticates.
@@ -20,8 +21,21 @@ pub struct Client {
 pub(crate) enum Authentication {
     SecretBasic(String),
     SecretPost(String),
-    SecretJwt { secret: String, algorithm: String },
+    SecretJwt {
+        secret: String,
+        algorithm: String,
+    },
     PrivateKeyJwt(Vec<PublicJwk>),
+    Tls(Subject),
+    /// The certificates, each as DER in base64.
+    SelfSignedTls(Vec<String>),
+}
+
+/// What a certificate of an authority must say (RFC 8705 section 2.1.2).
+#[derive(Clone)]
+pub(crate) enum Subject {
+    Dn(String),
+    DnsName(String),
 }
 
 impl Client {
@@ -50,6 +64,29 @@ impl Client {
         Self::new(id, Authentication::PrivateKeyJwt(public_keys(jwk)))
     }
 
+    /// A client that presents a certificate by an authority (RFC 8705 section 2.1) with this subject, as RFC 4514 writes it
+    /// (`CN=app`). Its tokens are bound to the certificate.
+    pub fn tls(id: &str, subject_dn: &str) -> Self {
+        Self::new(id, Authentication::Tls(Subject::Dn(subject_dn.into())))
+    }
+
+    /// The same for a certificate with this DNS name among its alternative names.
+    pub fn tls_dns_name(id: &str, dns_name: &str) -> Self {
+        Self::new(id, Authentication::Tls(Subject::DnsName(dns_name.into())))
+    }
+
+    /// A client that presents exactly this certificate, or one of these (RFC 8705 section 2.2); in PEM. Its tokens are bound
+    /// to it.
+    ///
+    /// # Panics
+    ///
+    /// If there is no certificate.
+    pub fn self_signed_tls(id: &str, certificates: &str) -> Self {
+        let certificates: Vec<_> = der_in_base64(certificates, "CERTIFICATE").collect();
+        assert!(!certificates.is_empty(), "there is no certificate to register");
+        Self::new(id, Authentication::SelfSignedTls(certificates))
+    }
+
     /// The scopes it may ask for, separated by spaces; by default any.
     pub fn scope(mut self, scope: &str) -> Self {
         self.scope = Some(scope.split_ascii_whitespace().map(String::from).collect());
@@ -62,19 +99,25 @@ impl Client {
         self
     }
 
+    pub(crate) fn has_certificate(&self) -> bool {
+        matches!(self.authentication, Authentication::Tls(_) | Authentication::SelfSignedTls(_))
+    }
+
     pub(crate) fn set_secret(&mut self, new: &str) {
         match &mut self.authentication {
             Authentication::SecretBasic(secret)
             | Authentication::SecretPost(secret)
             | Authentication::SecretJwt { secret, .. } => *secret = new.into(),
-            Authentication::PrivateKeyJwt(_) => panic!("{} has no secret but a key", self.id),
+            Authentication::PrivateKeyJwt(_) | Authentication::Tls(_) | Authentication::SelfSignedTls(_) => {
+                panic!("{} has no secret but a key", self.id)
+            }
         }
     }
 
     pub(crate) fn add_key(&mut self, jwk: &str) {
         match &mut self.authentication {
             Authentication::PrivateKeyJwt(keys) => keys.extend(public_keys(jwk)),
-            _ => panic!("{} has no key but a secret", self.id),
+            _ => panic!("{} signs no assertions", self.id),
         }
     }
 
@@ -102,6 +145,22 @@ impl Client {
             Authentication::PrivateKeyJwt(keys) => {
                 metadata["token_endpoint_auth_method"] = "private_key_jwt".into();
                 metadata["jwks"] = json!({ "keys": keys.iter().map(PublicJwk::json).collect::<Vec<_>>() });
+            }
+            Authentication::Tls(subject) => {
+                metadata["token_endpoint_auth_method"] = "tls_client_auth".into();
+                metadata["tls_client_certificate_bound_access_tokens"] = true.into();
+                let (parameter, value) = match subject {
+                    Subject::Dn(dn) => ("tls_client_auth_subject_dn", dn),
+                    Subject::DnsName(name) => ("tls_client_auth_san_dns", name),
+                };
+                metadata[parameter] = value.as_str().into();
+            }
+            Authentication::SelfSignedTls(certificates) => {
+                metadata["token_endpoint_auth_method"] = "self_signed_tls_client_auth".into();
+                metadata["tls_client_certificate_bound_access_tokens"] = true.into();
+                // The other members of each key are left to the server, which reads certificates.
+                let keys: Vec<_> = certificates.iter().map(|der| json!({ "x5c": [der] })).collect();
+                metadata["jwks"] = json!({ "keys": keys });
             }
         }
         metadata

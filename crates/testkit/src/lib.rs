@@ -2,7 +2,9 @@
 //!
 //! - [`AuthServer`]: an authorization server with a protected resource, in process, with faults on demand.
 //! - [`HostileServer`]: a server on raw sockets that misbehaves by scripts.
-//! - [`OidcProvider`]: the npm package `oidc-provider` as a real peer, with strict rules for assertions.
+//! - [`OidcProvider`]: the npm package `oidc-provider` as a real peer, with strict rules for assertions, and for clients with
+//!   certificates.
+//! - [`ClientAuthority`] and [`ClientCertificate`]: the certificates by which they authenticate.
 //! - [`HttpCaller`]: programs in Python and Node that ask the HTTP socket.
 //! - [`Keyring`]: a real gnome-keyring on a session bus of its own.
 //! - [`Install`]: a directory with a configuration, a daemon that runs on it, and the command line.
@@ -63,6 +65,7 @@ pub use clock::Stopwatch;
 pub use self::{
     auth_server::{Asked, AuthServer, Counts, Discovery, Fault},
     binaries::binary,
+    certificates::{ClientAuthority, ClientCertificate, Validity},
     client::Client,
     clock::http_date,
     hostile::HostileServer,

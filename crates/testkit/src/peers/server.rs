@@ -36,15 +36,23 @@ pub(crate) struct Server {
 #[derive(Deserialize)]
 struct Ports {
     port: u16,
+    /// Where it asks for client certificates, if it does anywhere.
+    mtls_port: Option<u16>,
 }
 
 impl Server {
-    /// Starts a program, which is told the files of its certificate and key and how many seconds its tokens live.
+    /// Starts a program, which is told the files of its certificate and key, how many seconds its tokens live, and what else
+    /// it wants to know.
     ///
     /// # Panics
     ///
     /// With what it said, if it does not start.
-    pub(crate) fn start(name: &'static str, [interpreter, script]: [PathBuf; 2], lifetime: Duration) -> Self {
+    pub(crate) fn start(
+        name: &'static str,
+        [interpreter, script]: [PathBuf; 2],
+        lifetime: Duration,
+        arguments: &[&str],
+    ) -> Self {
         let directory = TempDir::new().expect("a temporary directory can be made");
         let certificate = ServerCertificate::issue();
         let write =
@@ -55,13 +63,14 @@ impl Server {
         let mut command = Command::new(interpreter);
         command.arg(script).args(["certificate.pem", "key.pem", &lifetime.as_secs().to_string()]);
         let child = command
+            .args(arguments)
             .current_dir(directory.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(File::create(directory.path().join(LOG_FILE)).expect("the log can be made"))
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        let nowhere = Ports { port: 0 };
+        let nowhere = Ports { port: 0, mtls_port: None };
         let server = Self { name, process: Mutex::new(Process::new(child)), directory, ports: nowhere };
         Self { ports: server.answer(None), ..server }
     }
@@ -69,6 +78,16 @@ impl Server {
     /// The URL of an absolute path, or of nothing but the server.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("https://127.0.0.1:{}{path}", self.ports.port)
+    }
+
+    /// The URL of an absolute path where it asks for client certificates.
+    ///
+    /// # Panics
+    ///
+    /// If it does nowhere.
+    pub(crate) fn mtls_url(&self, path: &str) -> String {
+        let port = self.ports.mtls_port.expect("the server asks for client certificates");
+        format!("https://127.0.0.1:{port}{path}")
     }
 
     /// A file with the certificate authority behind its certificate, in PEM.

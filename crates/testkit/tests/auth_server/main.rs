@@ -103,3 +103,9 @@ async fn its_certificate_is_trusted_through_its_own_authority_only() {
     let refused = http(&other).get(server.data_url()).send().await;
     assert!(refused.unwrap_err().is_connect());
 }
+
+#[test]
+#[should_panic(expected = "app would need a server that asks for certificates")]
+fn a_client_with_a_certificate_is_not_for_this_server() {
+    AuthServer::start().register(Client::tls("app", "CN=app"));
+}

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
+mod certificates;
 mod daemon;
 #[path = "../common/keys.rs"]
 mod keys;
@@ -9,7 +10,7 @@ mod rules;
 
 use std::time::Duration;
 
-use tokenbroker_testkit::{OidcProvider, require_or_skip};
+use tokenbroker_testkit::{ClientCertificate, OidcProvider, require_or_skip};
 
 /// A server whose tokens live a minute, if this host can run it.
 fn provider() -> Option<OidcProvider> {
@@ -24,7 +25,16 @@ async fn data(provider: &OidcProvider, token: &str) -> (u16, String) {
 }
 
 fn http(provider: &OidcProvider) -> reqwest::Client {
+    http_with(provider, None)
+}
+
+/// Connections of somebody with this certificate, if any: new ones, with a handshake each.
+fn http_with(provider: &OidcProvider, certificate: Option<&ClientCertificate>) -> reqwest::Client {
     let ca = std::fs::read(provider.ca_file()).unwrap();
     let ca = reqwest::Certificate::from_pem(&ca).unwrap();
-    reqwest::Client::builder().tls_certs_only([ca]).no_proxy().build().unwrap()
+    let mut builder = reqwest::Client::builder().tls_certs_only([ca]).no_proxy();
+    if let Some(certificate) = certificate {
+        builder = builder.identity(reqwest::Identity::from_pem(certificate.identity().as_bytes()).unwrap());
+    }
+    builder.build().unwrap()
 }
