@@ -4,7 +4,8 @@
 //! - [`HostileServer`]: a server on raw sockets that misbehaves by scripts.
 //! - [`OidcProvider`]: the npm package `oidc-provider` as a real peer, with strict rules for assertions, and for clients with
 //!   certificates.
-//! - [`ClientAuthority`] and [`ClientCertificate`]: the certificates by which they authenticate.
+//! - [`Authlib`]: the server of that package from PyPI, which takes either of two audiences in assertions.
+//! - [`ClientAuthority`] and [`ClientCertificate`]: the certificates by which clients authenticate.
 //! - [`HttpCaller`]: programs in Python and Node that ask the HTTP socket.
 //! - [`Keyring`]: a real gnome-keyring on a session bus of its own.
 //! - [`Install`]: a directory with a configuration, a daemon that runs on it, and the command line.
@@ -23,6 +24,8 @@
 
 #[cfg(feature = "servers")]
 pub mod auth_server;
+#[cfg(feature = "servers")]
+mod authlib;
 #[cfg(feature = "servers")]
 mod binaries;
 #[cfg(feature = "servers")]
@@ -64,6 +67,7 @@ pub use clock::Stopwatch;
 #[cfg(feature = "servers")]
 pub use self::{
     auth_server::{Asked, AuthServer, Counts, Discovery, Fault},
+    authlib::{AssertionAudience, Authlib},
     binaries::binary,
     certificates::{ClientAuthority, ClientCertificate, Validity},
     client::Client,
