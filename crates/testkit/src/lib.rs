@@ -4,7 +4,8 @@
 //! - [`HostileServer`]: a server on raw sockets that misbehaves by scripts.
 //! - [`OidcProvider`]: the npm package `oidc-provider` as a real peer, with strict rules for assertions, and for clients with
 //!   certificates.
-//! - [`Authlib`]: the server of that package from PyPI, which takes either of two audiences in assertions.
+//! - [`Authlib`] and [`OAuth2Server`]: other real peers, from PyPI and npm, which want other audiences in assertions and another
+//!   encoding of secrets.
 //! - [`ClientAuthority`] and [`ClientCertificate`]: the certificates by which clients authenticate.
 //! - [`HttpCaller`]: programs in Python and Node that ask the HTTP socket.
 //! - [`Keyring`]: a real gnome-keyring on a session bus of its own.
@@ -46,6 +47,8 @@ mod jwk;
 #[cfg(feature = "servers")]
 mod keyring;
 #[cfg(feature = "servers")]
+mod oauth2_server;
+#[cfg(feature = "servers")]
 mod oidc_provider;
 #[cfg(feature = "servers")]
 mod peers;
@@ -76,6 +79,7 @@ pub use self::{
     http_callers::HttpCaller,
     install::{Daemon, Install, Output, Run},
     keyring::Keyring,
+    oauth2_server::OAuth2Server,
     oidc_provider::OidcProvider,
     resource::data,
     suites::{programs, require_or_skip, root},
