@@ -1,13 +1,15 @@
 //! The arguments, as clap reads them. A secret is never one of them.
 
+mod credentials;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use tokenbroker_client::protocol::KeyAlgorithm;
 
+pub(crate) use self::credentials::{Certificate, Key, KeyFormat, List, Secret};
 use crate::duration;
 
 const AFTER_HELP: &str = "\
@@ -84,6 +86,10 @@ pub(crate) enum Command {
     /// Key pairs in the key store
     #[command(subcommand)]
     Key(Key),
+    /// Makes one token request, of which nothing is kept, and explains each step
+    Test(Test),
+    /// Says what is wrong with the set-up of this host, and what to do
+    Doctor(Doctor),
     /// Makes the daemon read its configuration again
     Reload,
     /// Lists the authorization servers that `preset` of an issuer can name
@@ -146,139 +152,20 @@ pub(crate) struct Status {
     pub json: bool,
 }
 
-#[derive(Subcommand)]
-pub(crate) enum Secret {
-    /// Stores a client's secret, replacing the credential it has
-    ///
-    /// The secret is read from a prompt without echo, or from standard input when that is not a terminal; one
-    /// newline at its end is not part of it.
-    Set {
-        /// The client's name in the configuration
-        client: String,
-    },
-    /// Lists the stored credentials, keys included, without what is secret in them
-    List(List),
-    /// Removes all credentials of a client, and its tokens
-    Remove {
-        /// The client's name
-        client: String,
-    },
-}
-
 #[derive(Args)]
-pub(crate) struct List {
-    /// Only this client's
-    pub client: Option<String>,
-    /// Prints an array of objects instead of a table
+pub(crate) struct Test {
+    /// The client's name in the configuration
+    pub client: String,
+    /// Prints an array of objects instead of lines
     #[arg(long)]
     pub json: bool,
 }
 
-#[derive(Subcommand)]
-pub(crate) enum Key {
-    /// Generates a key pair, replacing the credential the client has, and prints the public half
-    Generate {
-        /// The client's name in the configuration
-        client: String,
-        /// What the key signs with [default: what the client is configured for]
-        #[arg(long, value_enum, ignore_case = true)]
-        alg: Option<Algorithm>,
-        /// Length of an RSA key in bits: 2048, 3072 or 4096 [default: 3072]
-        #[arg(long)]
-        bits: Option<u32>,
-        /// The key ID [default: the JWK thumbprint (RFC 7638)]
-        #[arg(long)]
-        kid: Option<String>,
-    },
-    /// Stores a private key, replacing the credential the client has, and prints the public half
-    ///
-    /// The key is an unencrypted private key in PEM, PKCS#8 or (for RSA) PKCS#1, read from standard input or --file.
-    Import {
-        /// The client's name in the configuration
-        client: String,
-        /// Where the key is read from
-        #[arg(long, value_name = "PATH")]
-        file: Option<PathBuf>,
-        /// What the key signs with [default: what the client is configured for]
-        #[arg(long, value_enum, ignore_case = true)]
-        alg: Option<Algorithm>,
-        /// The key ID [default: the JWK thumbprint (RFC 7638)]
-        #[arg(long)]
-        kid: Option<String>,
-    },
-    /// Prints the public halves of a client's keys
-    Public {
-        /// The client's name in the configuration
-        client: String,
-        /// How they are printed
-        #[arg(long, value_enum, default_value_t = KeyFormat::Pem)]
-        format: KeyFormat,
-        /// Only the key with this ID
-        #[arg(long)]
-        kid: Option<String>,
-    },
-    /// Lists the stored keys
-    List(List),
-    /// Removes one key of a client
-    Retire {
-        /// The client's name in the configuration
-        client: String,
-        /// The ID of the key
-        #[arg(long)]
-        kid: String,
-    },
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum KeyFormat {
-    /// SubjectPublicKeyInfo in PEM
-    Pem,
-    /// A JWK (RFC 7517) on a line of its own
-    Jwk,
-    /// A JWK set
-    Jwks,
-}
-
-/// The names of RFC 7518 and RFC 8037.
-#[derive(Clone, Copy, ValueEnum)]
-pub(crate) enum Algorithm {
-    #[value(name = "RS256")]
-    Rs256,
-    #[value(name = "RS384")]
-    Rs384,
-    #[value(name = "RS512")]
-    Rs512,
-    #[value(name = "PS256")]
-    Ps256,
-    #[value(name = "PS384")]
-    Ps384,
-    #[value(name = "PS512")]
-    Ps512,
-    #[value(name = "ES256")]
-    Es256,
-    #[value(name = "ES384")]
-    Es384,
-    #[value(name = "ES512")]
-    Es512,
-    #[value(name = "EdDSA")]
-    EdDsa,
-}
-
-impl From<Algorithm> for KeyAlgorithm {
-    fn from(algorithm: Algorithm) -> Self {
-        match algorithm {
-            Algorithm::Rs256 => Self::Rs256,
-            Algorithm::Rs384 => Self::Rs384,
-            Algorithm::Rs512 => Self::Rs512,
-            Algorithm::Ps256 => Self::Ps256,
-            Algorithm::Ps384 => Self::Ps384,
-            Algorithm::Ps512 => Self::Ps512,
-            Algorithm::Es256 => Self::Es256,
-            Algorithm::Es384 => Self::Es384,
-            Algorithm::Es512 => Self::Es512,
-            Algorithm::EdDsa => Self::EdDsa,
-        }
-    }
+#[derive(Args)]
+pub(crate) struct Doctor {
+    /// Prints an array of objects instead of lines
+    #[arg(long)]
+    pub json: bool,
 }
 
 #[cfg(test)]

@@ -55,7 +55,8 @@ pub(crate) enum Error {
 }
 
 impl Error {
-    fn hint(&self) -> Option<String> {
+    /// What to do about it, if there is something.
+    pub(crate) fn hint(&self) -> Option<String> {
         match self {
             Self::Broker(error) => error.hint().map(str::to_owned),
             Self::Input(error) => error.hint().map(str::to_owned),
@@ -108,9 +109,12 @@ impl From<&Error> for Exit {
     }
 }
 
-/// Says on standard error what went wrong, with the remedy if there is one, and how to exit.
-pub(crate) fn report(outcome: Result<(), Error>) -> Exit {
-    let Err(error) = outcome else { return Exit::Done };
+/// Says on standard error what went wrong, with the remedy if there is one, and in any case how to exit.
+pub(crate) fn report(outcome: Result<Exit, Error>) -> Exit {
+    let error = match outcome {
+        Ok(exit) => return exit,
+        Err(error) => error,
+    };
     let exit = Exit::from(&error);
     if exit != Exit::Done {
         say(&format!("error: {}", sentence(&error)));
@@ -122,7 +126,7 @@ pub(crate) fn report(outcome: Result<(), Error>) -> Exit {
 }
 
 /// What went wrong, down to its cause, and when the daemon tries again.
-fn sentence(error: &Error) -> String {
+pub(crate) fn sentence(error: &Error) -> String {
     let mut sentence = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

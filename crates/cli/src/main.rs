@@ -1,10 +1,13 @@
 //! The `tokenbroker` command line.
 //!
 //! It asks the daemon and prints the answer. It never reads the configuration, the key store or the network
-//! itself, and prints no token or secret that was not asked for.
+//! itself, and prints no token or secret that was not asked for. `doctor` alone looks at the host, too: at what is there,
+//! never into it.
 
 mod args;
+mod clock;
 mod command;
+mod date;
 mod duration;
 mod exit;
 mod input;

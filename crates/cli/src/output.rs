@@ -1,6 +1,8 @@
 //! What goes to standard output and, for people alone, to standard error.
 
+pub(crate) mod checks;
 pub(crate) mod json;
+pub(crate) mod notes;
 pub(crate) mod table;
 pub(crate) mod token;
 pub(crate) mod words;

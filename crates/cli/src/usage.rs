@@ -87,6 +87,9 @@ mod tests {
             &["secret", "signtext", "hunter2"],
             &["--socket", "/run/x.sock", "secret", "set", "signtext", "hunter2"],
             &["secret", "list", "--json=hunter2"],
+            &["secret", "set", "signtext", "--next", "hunter2"],
+            &["secret", "set", "signtext", "--next=hunter2"],
+            &["secret", "move", "--to", "os-keyring", "hunter2"],
         ] {
             let explained = explained(words);
             assert!(!explained.contains("hunter2"), "{words:?}: {explained}");

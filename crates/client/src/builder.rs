@@ -45,6 +45,12 @@ impl<B> Builder<B> {
         self
     }
 
+    /// Where the daemon is looked for, in order. Only where there is nothing at all, the next place counts.
+    pub fn sockets(&self) -> Vec<PathBuf> {
+        let endpoints = Endpoint::search(self.socket.as_deref());
+        endpoints.iter().map(|endpoint| endpoint.path().to_owned()).collect()
+    }
+
     pub(crate) fn parts(self) -> (Arc<Destination>, Cache) {
         let destination = Arc::new(Destination {
             endpoints: Endpoint::search(self.socket.as_deref()),
@@ -92,4 +98,15 @@ pub(crate) fn note(tried: &mut Vec<Tried>, endpoint: &Endpoint, error: ConnectEr
     let nothing = matches!(source.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory);
     tried.push(Tried { socket: endpoint.path().into(), source });
     if nothing { Ok(()) } else { Err(Setback::Absent(std::mem::take(tried))) }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::blocking::Broker;
+
+    #[test]
+    fn a_socket_that_was_given_is_the_only_one_looked_for() {
+        assert_eq!(Broker::builder().socket("/a").sockets(), [std::path::Path::new("/a")]);
+        assert!(!Broker::builder().sockets().is_empty());
+    }
 }

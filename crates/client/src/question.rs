@@ -251,7 +251,7 @@ fn milliseconds(duration: Duration) -> u64 {
 mod tests {
     use std::sync::Arc;
 
-    use tokenbroker_protocol::{self as protocol, Failure, GetToken, Request, decode};
+    use tokenbroker_protocol::{self as protocol, Failure, GetToken, Request, Storing, decode};
 
     use super::*;
 
@@ -351,7 +351,8 @@ mod tests {
 
     #[test]
     fn a_command_has_the_bytes_of_the_protocols_request() {
-        let command = Command::SecretSet { client: "x".into(), secret: "s".into() };
+        let command =
+            Command::SecretSet { client: "x".into(), secret: "s".into(), storing: Storing::default() };
         let question = Question::Command { command: &command, timeout: Duration::ZERO };
         assert_eq!(sent(&question, Duration::ZERO), Request { id: 77, command: command.clone() });
     }
@@ -365,6 +366,6 @@ mod tests {
         assert!(repeatable(&Command::Status { client: None, after: None }));
         assert!(!repeatable(&Command::Reload));
         assert!(!repeatable(&Command::Renew { client: "x".into(), wait_ms: 0 }));
-        assert!(!repeatable(&Command::CredentialRemove { client: "x".into() }));
+        assert!(!repeatable(&Command::CredentialRemove { client: "x".into(), next_only: false }));
     }
 }

@@ -6,10 +6,12 @@
 //! drives it with real parts, tests with simulated ones.
 
 pub mod addresses;
+pub mod certificate;
 pub mod config;
 pub mod engine;
 pub mod mutation;
 pub mod narrowing;
 pub mod policy;
+pub mod request;
 pub mod slots;
 pub mod time;

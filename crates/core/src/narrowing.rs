@@ -214,14 +214,14 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::config::{Source, parse};
+    use crate::config::{NoFiles, Source, parse};
 
     fn client(settings: &str) -> Arc<Client> {
         let text = format!(
             "[issuers.as]\ntoken_endpoint = \"https://as.example/token\"\n\
              [clients.signtext]\nissuer = \"as\"\nclient_id = \"app\"\nauth = \"client_secret_basic\"\n{settings}\n"
         );
-        let config = parse(&[Source { path: "c.toml".into(), text }], &|_| Ok(())).unwrap();
+        let config = parse(&[Source { path: "c.toml".into(), text }], &NoFiles).unwrap();
         Arc::clone(&config.clients["signtext"])
     }
 

@@ -3,10 +3,13 @@
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use tokenbroker_core::config::{self, Config, Source};
+use tokenbroker_core::certificate::Certificate;
+use tokenbroker_core::config::{self, Config, ReadFiles, Source};
 use tokenbroker_ipc::{PathError, check_file};
 
+use crate::certificates;
 use crate::http::read_ca_file;
 use crate::places::Places;
 use crate::startup::with_source;
@@ -43,12 +46,25 @@ impl Files {
             }
         }
         if refused.problems.is_empty() {
-            match config::parse(&sources, &|file| read_ca_file(file).map(drop)) {
+            match config::parse(&sources, &OnDisk) {
                 Ok(config) => return Ok(config),
                 Err(errors) => refused.problems.extend(errors.0.iter().map(ToString::to_string)),
             }
         }
         Err(refused)
+    }
+}
+
+/// The files that the configuration names, where they are.
+struct OnDisk;
+
+impl ReadFiles for OnDisk {
+    fn check_ca_file(&self, path: &Path) -> Result<(), String> {
+        read_ca_file(path).map(drop)
+    }
+
+    fn certificates(&self, path: &Path) -> Result<Vec<Arc<Certificate>>, String> {
+        certificates::read(path)
     }
 }
 

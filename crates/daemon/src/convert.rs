@@ -59,12 +59,8 @@ fn party(party: Party) -> wire::Party {
     }
 }
 
-/// A client's state, with the store that its credential is in.
-pub(crate) fn status(
-    report: Report,
-    store: Option<keystore::StoreKind>,
-    administrator: bool,
-) -> wire::Status {
+/// A client's state.
+pub(crate) fn status(report: Report, administrator: bool) -> wire::Status {
     let Report { status, explanation } = report;
     let untold = status.last_failure.as_ref().filter(|failure| failure.is_of_key_store() && !administrator);
     let explanation = bounded(explanation.into_iter().map(|line| match untold {
@@ -101,16 +97,37 @@ pub(crate) fn status(
             },
             next_try_in_ms,
         }),
-        credential: status.credential.zip(store).map(|(credential, store)| wire::CredentialStatus {
-            store: store_kind(store),
-            kind: match credential.kind {
-                engine::CredentialKind::Secret => wire::CredentialKind::Secret,
-                engine::CredentialKind::PrivateKey => wire::CredentialKind::PrivateKey,
-            },
-            version: credential.version.to_string(),
+        credential: status.credential.as_ref().map(credential_status),
+        next_credential: status.next_credential.map(|next| wire::NextCredential {
+            credential: credential_status(&next.stored),
+            refused: next.refused.map(|failure| wire::LastError {
+                code: failure.code.into(),
+                message: match failure.is_of_key_store() && !administrator {
+                    true => KEY_STORE.into(),
+                    false => failure.message,
+                },
+                next_try_in_ms: Some(milliseconds(next.next_try_in)),
+            }),
         }),
+        certificate_expires: status.certificate_expires,
         clock_offset: status.clock_offset,
         explanation,
+    }
+}
+
+fn credential_status(stored: &engine::StoredCredential) -> wire::CredentialStatus {
+    wire::CredentialStatus {
+        store: match stored.store {
+            engine::Store::OsKeyring => wire::Store::OsKeyring,
+            engine::Store::SystemdCredentials => wire::Store::SystemdCredentials,
+            engine::Store::EncryptedFile => wire::Store::EncryptedFile,
+        },
+        kind: match stored.kind {
+            engine::CredentialKind::Secret => wire::CredentialKind::Secret,
+            engine::CredentialKind::PrivateKey => wire::CredentialKind::PrivateKey,
+        },
+        version: stored.version.to_string(),
+        expires: stored.expires,
     }
 }
 
@@ -149,14 +166,56 @@ pub(crate) fn credential(stored: &keystore::Stored) -> wire::Credential {
             keystore::CredentialKind::Secret => wire::CredentialKind::Secret,
             keystore::CredentialKind::PrivateKey => wire::CredentialKind::PrivateKey,
         },
+        standing: standing(stored.standing),
         kid: stored.kid.clone(),
         algorithm: stored.algorithm.map(algorithm_of_stored),
         created: stored.created,
+        expires: stored.expires,
     }
 }
 
-/// A stored credential as the engine knows it; `None` if it belongs to no client that could be configured.
+fn standing(standing: keystore::Standing) -> wire::Standing {
+    match standing {
+        keystore::Standing::Current => wire::Standing::Current,
+        keystore::Standing::Next => wire::Standing::Next,
+        keystore::Standing::Previous => wire::Standing::Previous,
+    }
+}
+
+/// How an administrator wants a credential stored.
+pub(crate) fn storing(storing: wire::Storing, created: u64) -> keystore::Storing {
+    let wire::Storing { as_next, expires } = storing;
+    keystore::Storing { created, expires, as_next }
+}
+
+/// What is to be made for a key.
+pub(crate) fn certificate_form(form: wire::CertificateForm) -> keystore::CertificateForm {
+    match form {
+        wire::CertificateForm::Request => keystore::CertificateForm::Request,
+        wire::CertificateForm::SelfSigned { days } => keystore::CertificateForm::SelfSigned { days },
+    }
+}
+
+/// What came of moving the credentials.
+pub(crate) fn moved(moved: keystore::Moved) -> wire::Moved {
+    let keystore::Moved { from, to, credentials, left_behind, configured } = moved;
+    wire::Moved {
+        from: store_kind(from),
+        to: store_kind(to),
+        credentials: whole(credentials),
+        configured: configured.map(store_kind),
+        left_behind: left_behind.into_iter().map(|(name, why)| format!("{name}: {why}")).collect(),
+    }
+}
+
+/// A stored credential as the engine knows it; `None` if it is not used any more, or belongs to no client that could be
+/// configured.
 pub(crate) fn stored_credential(stored: &keystore::Stored) -> Option<engine::StoredCredential> {
+    let is_next = match stored.standing {
+        keystore::Standing::Current => false,
+        keystore::Standing::Next => true,
+        keystore::Standing::Previous => return None,
+    };
     Some(engine::StoredCredential {
         client: ClientName::new(&stored.client)?,
         version: stored.version.as_str().into(),
@@ -164,12 +223,36 @@ pub(crate) fn stored_credential(stored: &keystore::Stored) -> Option<engine::Sto
             keystore::CredentialKind::Secret => engine::CredentialKind::Secret,
             keystore::CredentialKind::PrivateKey => engine::CredentialKind::PrivateKey,
         },
+        store: store(stored.store),
+        is_next,
+        expires: stored.expires,
     })
+}
+
+/// What people call a state.
+pub(crate) fn state_name(state: State) -> &'static str {
+    match state {
+        State::Pending => "pending",
+        State::Warm => "warm",
+        State::Degraded => "degraded",
+        State::Unavailable => "unavailable",
+        State::Blocked => "blocked",
+    }
+}
+
+/// Where credentials rest, for the engine.
+pub(crate) fn store(store: keystore::StoreKind) -> engine::Store {
+    match store {
+        keystore::StoreKind::OsKeyring => engine::Store::OsKeyring,
+        keystore::StoreKind::SystemdCredentials => engine::Store::SystemdCredentials,
+        keystore::StoreKind::EncryptedFile => engine::Store::EncryptedFile,
+    }
 }
 
 /// The public half of a key.
 pub(crate) fn public_key(key: keystore::PublicKey) -> wire::PublicKey {
     wire::PublicKey {
+        standing: standing(key.standing),
         kid: key.kid,
         algorithm: algorithm_of_stored(key.algorithm),
         pem: key.pem,
@@ -266,7 +349,18 @@ fn algorithm_of_stored(algorithm: keystore::Algorithm) -> wire::KeyAlgorithm {
 fn store_kind(store: keystore::StoreKind) -> wire::Store {
     match store {
         keystore::StoreKind::OsKeyring => wire::Store::OsKeyring,
+        keystore::StoreKind::SystemdCredentials => wire::Store::SystemdCredentials,
         keystore::StoreKind::EncryptedFile => wire::Store::EncryptedFile,
+    }
+}
+
+/// Where an administrator wants credentials to rest; `None` for a place that only a newer command line knows.
+pub(crate) fn store_asked_for(store: wire::Store) -> Option<keystore::StoreKind> {
+    match store {
+        wire::Store::OsKeyring => Some(keystore::StoreKind::OsKeyring),
+        wire::Store::SystemdCredentials => Some(keystore::StoreKind::SystemdCredentials),
+        wire::Store::EncryptedFile => Some(keystore::StoreKind::EncryptedFile),
+        _ => None,
     }
 }
 
@@ -294,13 +388,15 @@ mod tests {
             last_failure: failure,
             next_try_in: None,
             credential: None,
+            next_credential: None,
+            certificate_expires: None,
         };
         Report { status, explanation }
     }
 
     #[test]
     fn every_count_arrives_where_it_belongs() {
-        let status = status(report(None, vec!["It has a token.".into()]), None, false);
+        let status = status(report(None, vec!["It has a token.".into()]), false);
         assert_eq!((status.queued, status.waiting, status.narrowed), (true, 4, 7));
         assert_eq!((status.token_requests, status.gets, status.gets_from_cache), (10, 9, 8));
         let outcomes = wire::Outcomes { issued: 1, transient: 2, credential: 3, request: 4 };
@@ -320,8 +416,8 @@ mod tests {
         let line =
             format!("It failed: {}. What to do: {}.", failure.message, failure.hint.as_deref().unwrap());
         let report = || report(Some(failure.clone()), vec!["It has a token.".into(), line.clone()]);
-        assert_eq!(status(report(), None, true).explanation, ["It has a token.", &line]);
-        let told = status(report(), None, false);
+        assert_eq!(status(report(), true).explanation, ["It has a token.", &line]);
+        let told = status(report(), false);
         assert_eq!(
             told.explanation,
             ["It has a token.", &format!("It failed: {KEY_STORE}. What to do: {ASK}.")]
@@ -333,7 +429,7 @@ mod tests {
     #[test]
     fn an_explanation_fits_a_message_with_everything_else() {
         let lines = vec!["x".repeat(1000); 100];
-        let status = status(report(None, lines), None, true);
+        let status = status(report(None, lines), true);
         assert_eq!(status.explanation.len(), wire::MAX_EXPLANATION / 1000);
         let page = wire::StatusPage { clients: vec![status], more: false, notes: Vec::new() };
         assert!(wire::encode(&wire::Reply { id: 1, response: wire::Response::Status(page) }).is_ok());

@@ -3,6 +3,7 @@
 //! It owns all mutable state. What takes time runs as a task beside it and comes back as an event. How it takes a new
 //! configuration is in `reload`, how tokens outlive it in `kept`.
 
+mod credentials;
 mod kept;
 mod reload;
 
@@ -14,9 +15,9 @@ use futures_util::StreamExt;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 use signal_hook_tokio::Signals;
 use tokenbroker_core::config::{ClientName, Config};
-use tokenbroker_core::engine::{Credential, Effect, Engine, Event, Granted, Refusal, WaiterId};
+use tokenbroker_core::engine::{Effect, Engine, Event, Granted, Refusal, WaiterId};
 use tokenbroker_core::time::Now;
-use tokenbroker_keystore::{Current, KeyStore};
+use tokenbroker_keystore::KeyStore;
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
 
@@ -191,14 +192,11 @@ impl<H: Http> EventLoop<H> {
                 let _gone_meanwhile = reply.send(reports.collect());
             }
             Ask::Reload { reply } => self.reload(Some(reply)),
-            Ask::CredentialStored { credential, done } => {
-                self.engine.handle(now, Event::CredentialStored(credential));
+            Ask::CredentialsChanged { client, current, next, done } => {
+                self.engine.handle(now, Event::CredentialsChanged { client, current, next });
                 let _gone_meanwhile = done.send(());
             }
-            Ask::CredentialsRemoved { client, done } => {
-                self.engine.handle(now, Event::CredentialsRemoved(client));
-                let _gone_meanwhile = done.send(());
-            }
+            Ask::CredentialsMoved(store) => self.engine.handle(now, Event::CredentialsMoved(store)),
         }
     }
 
@@ -239,9 +237,9 @@ impl<H: Http> EventLoop<H> {
             }
             Effect::Note(note) => log::note(&note),
             Effect::Published { handle } => self.shared.subscribers.changed(handle),
-            Effect::Send { operation, issuer, request } => {
+            Effect::Send { operation, issuer, request, identity } => {
                 let span = tracing::debug_span!("exchange", issuer = issuer.name);
-                let exchange = self.http.execute(&issuer, request).instrument(span);
+                let exchange = self.http.execute(&issuer, request, identity.as_ref()).instrument(span);
                 self.beside(async move { Event::Response { operation, result: exchange.await } });
             }
             Effect::ListCredentials => self.with_key_store(
@@ -254,13 +252,17 @@ impl<H: Http> EventLoop<H> {
             ),
             Effect::LoadTokens => self.load_tokens(),
             Effect::KeepTokens => self.keep_tokens(),
-            Effect::LoadCredential { operation, client } => self.with_key_store(
-                move |store| store.current(client.as_str()),
-                move |result| {
-                    let result = result.map(|current| current.map(credential)).map_err(Into::into);
-                    Event::Credential { operation, result }
-                },
+            Effect::LoadCredential { operation, client, for_tls } => self.with_key_store(
+                move |store| credentials::load(store, &client, for_tls),
+                move |result| Event::Credential { operation, result: result.map_err(Into::into) },
             ),
+            Effect::Promote { client, version } => {
+                let name = client.clone();
+                self.with_key_store(
+                    move |store| store.promote(name.as_str(), &version),
+                    move |result| Event::Promoted { client, result: result.map(drop).map_err(Into::into) },
+                );
+            }
             Effect::Mac { operation, client, version, algorithm, input } => self.with_key_store(
                 move |store| {
                     let algorithm = convert::key_store_mac(algorithm);
@@ -304,12 +306,5 @@ impl<H: Http> EventLoop<H> {
 impl From<Event> for Outcome {
     fn from(event: Event) -> Self {
         Self::Event(event)
-    }
-}
-
-fn credential(current: Current) -> Credential {
-    match current {
-        Current::Secret { version, secret } => Credential::Secret { version: version.into(), secret },
-        Current::Key { version, kid, algorithm: _ } => Credential::Key { version: version.into(), kid },
     }
 }

@@ -11,6 +11,7 @@
 mod body;
 mod connections;
 mod failure;
+mod identity;
 mod proxy;
 mod resolver;
 #[cfg(test)]
@@ -20,13 +21,13 @@ mod trust;
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use reqwest::Client;
 use reqwest::header::{ACCEPT_ENCODING, CONTENT_TYPE, DATE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
-use tokenbroker_core::config::Issuer;
-use tokenbroker_core::engine::TransportFailure;
+use tokenbroker_core::config::{ClientName, Issuer};
+use tokenbroker_core::engine::{TlsIdentity, TransportFailure};
 use tokenbroker_core::time::Moment;
 use tokenbroker_oauth::{HttpRequest, HttpResponse, Method};
 use tokenbroker_secret::Secret;
@@ -36,21 +37,25 @@ use tracing::Instrument;
 use self::body::Body;
 use self::connections::Connections;
 use self::failure::{Exchange, Fault};
+use self::identity::Identity;
 use self::threads::Threads;
 use crate::clock;
+use crate::key_store::KeyStoreThread;
 
-pub(crate) use self::trust::read_ca_file;
+pub(crate) use self::trust::{read_ca_file, read_small_file};
 
 /// What executes requests.
 pub(crate) trait Http {
     /// Prepares for these issuers, and forgets all others.
     fn configure(&mut self, issuers: &BTreeMap<String, Arc<Issuer>>);
 
-    /// Sends a request and reads the whole response, within the issuer's timeout. Follows no redirect.
+    /// Sends a request and reads the whole response, within the issuer's timeout. Follows no redirect. What shows a
+    /// certificate has connections of its own.
     fn execute(
         &self,
         issuer: &Arc<Issuer>,
         request: HttpRequest,
+        identity: Option<&TlsIdentity>,
     ) -> impl Future<Output = Result<HttpResponse, TransportFailure>> + 'static;
 }
 
@@ -61,13 +66,32 @@ const GRACE: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) struct Reqwest {
     issuers: HashMap<String, Arc<Connections>>,
+    /// Of the clients that show a certificate: the last two, since there may be a next one.
+    identified: Mutex<HashMap<ClientName, Vec<Arc<Connections>>>>,
+    key_store: KeyStoreThread,
     threads: Threads,
 }
 
 impl Reqwest {
     /// For no issuer yet.
-    pub(crate) fn start() -> io::Result<Self> {
-        Ok(Self { issuers: HashMap::new(), threads: Threads::start()? })
+    pub(crate) fn start(key_store: KeyStoreThread) -> io::Result<Self> {
+        let identified = Mutex::default();
+        Ok(Self { issuers: HashMap::new(), identified, key_store, threads: Threads::start()? })
+    }
+
+    /// The connections that show this.
+    fn identified(&self, issuer: &Arc<Issuer>, shown: &TlsIdentity) -> Arc<Connections> {
+        let mut all = self.identified.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_client = all.entry(shown.client.clone()).or_default();
+        let same = |one: &&Arc<Connections>| one.shows(shown) && *one.issuer() == **issuer;
+        if let Some(connections) = of_client.iter().find(same) {
+            return Arc::clone(connections);
+        }
+        let identity = Identity::new(shown.clone(), self.key_store.clone());
+        let connections = Arc::new(Connections::showing(Arc::clone(issuer), identity));
+        of_client.insert(0, Arc::clone(&connections));
+        of_client.truncate(2);
+        connections
     }
 }
 
@@ -81,6 +105,7 @@ impl Http for Reqwest {
             _ => Arc::new(Connections::new(Arc::clone(issuer))),
         };
         self.issuers = issuers.values().map(|issuer| (issuer.name.clone(), connections(issuer))).collect();
+        self.identified.lock().unwrap_or_else(PoisonError::into_inner).clear();
         self.threads.share(issuers);
     }
 
@@ -88,9 +113,17 @@ impl Http for Reqwest {
         &self,
         issuer: &Arc<Issuer>,
         request: HttpRequest,
+        identity: Option<&TlsIdentity>,
     ) -> impl Future<Output = Result<HttpResponse, TransportFailure>> + 'static {
-        let connections = self.issuers.get(&issuer.name).cloned();
-        let thread = self.threads.of(&issuer.name).cloned();
+        let connections = match identity {
+            Some(shown) => Some(self.identified(issuer, shown)),
+            None => self.issuers.get(&issuer.name).cloned(),
+        };
+        let thread = match identity {
+            Some(_) => self.threads.showing(&issuer.name).cloned(),
+            None => self.threads.of(&issuer.name).cloned(),
+        };
+        let waits_for_key_store = identity.is_some();
         let limit = issuer.timeout + GRACE;
         async move {
             let (Some(connections), Some(thread)) = (connections, thread) else {
@@ -104,9 +137,32 @@ impl Http for Reqwest {
                 Ok(Err(_)) => {
                     Err(failure::network("the exchange panicked; this is a fault of tokenbrokerd".into()))
                 }
+                Err(_) if waits_for_key_store => Err(failure::not_signed()),
                 Err(_) => Err(failure::stalled()),
             }
         }
+    }
+}
+
+/// Connections of its own to one issuer, on the thread of whoever uses it: for looking at what is wrong there.
+pub(crate) struct Lone(Connections);
+
+impl Lone {
+    pub(crate) fn new(
+        issuer: &Arc<Issuer>,
+        identity: Option<TlsIdentity>,
+        key_store: KeyStoreThread,
+    ) -> Self {
+        let issuer = Arc::clone(issuer);
+        Self(match identity {
+            Some(shown) => Connections::showing(issuer, Identity::new(shown, key_store)),
+            None => Connections::new(issuer),
+        })
+    }
+
+    /// As [`Http::execute`].
+    pub(crate) async fn execute(&self, request: HttpRequest) -> Result<HttpResponse, TransportFailure> {
+        exchange(&self.0, request, clock::moment()).await
     }
 }
 

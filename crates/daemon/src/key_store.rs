@@ -60,12 +60,51 @@ impl KeyStoreThread {
         deadline: Duration,
         job: impl FnOnce(&mut KeyStore) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, CallError> {
+        let (reply, outcome) = oneshot::channel();
+        let begun = self.give(job, reply, oneshot::Sender::is_closed, |reply, result| {
+            let _gone_meanwhile = reply.send(result);
+        })?;
+        match tokio::time::timeout(deadline, outcome).await {
+            Ok(Ok(result)) => result.map_err(CallError::Store),
+            Ok(Err(_)) => Err(CallError::Panicked),
+            Err(_) => Err(self.is_late(&begun)),
+        }
+    }
+
+    /// The same, for a thread that can do nothing but wait.
+    pub(crate) fn call_blocking<T: Send + 'static>(
+        &self,
+        deadline: Duration,
+        job: impl FnOnce(&mut KeyStore) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, CallError> {
+        let (reply, outcome) = mpsc::sync_channel(1);
+        let begun = self.give(
+            job,
+            reply,
+            |_| false,
+            |reply, result| {
+                let _gone_meanwhile = reply.send(result);
+            },
+        )?;
+        match outcome.recv_timeout(deadline) {
+            Ok(result) => result.map_err(CallError::Store),
+            Err(mpsc::RecvTimeoutError::Disconnected) => Err(CallError::Panicked),
+            Err(mpsc::RecvTimeoutError::Timeout) => Err(self.is_late(&begun)),
+        }
+    }
+
+    /// Puts a job into the queue; what is returned is its number, once it is begun.
+    fn give<T: 'static, R: Send + 'static>(
+        &self,
+        job: impl FnOnce(&mut KeyStore) -> Result<T, Error> + Send + 'static,
+        reply: R,
+        is_closed: fn(&R) -> bool,
+        send: fn(R, Result<T, Error>),
+    ) -> Result<Arc<AtomicU64>, CallError> {
         let progress = &self.progress;
         if progress.done.load(Ordering::Acquire) < progress.hung.load(Ordering::Acquire) {
             return Err(CallError::Hangs);
         }
-        let (reply, outcome) = oneshot::channel();
-        // The job's number, once it is begun.
         let begun = Arc::new(AtomicU64::new(0));
         let (report, begins) = (Arc::clone(progress), Arc::clone(&begun));
         let job: Job = Box::new(move |store| {
@@ -73,23 +112,24 @@ impl KeyStoreThread {
             begins.store(number, Ordering::Release);
             // Before the reply, or a call that follows it at once could still find the store hung; and after a panic.
             let done = Done { number, progress: report };
-            let result = (!reply.is_closed()).then(|| job(store));
+            let result = (!is_closed(&reply)).then(|| job(store));
             drop(done);
             if let Some(result) = result {
-                let _gone_meanwhile = reply.send(result);
+                send(reply, result);
             }
         });
         self.jobs.send(job).map_err(|_| CallError::Panicked)?;
-        match tokio::time::timeout(deadline, outcome).await {
-            Ok(Ok(result)) => result.map_err(CallError::Store),
-            Ok(Err(_)) => Err(CallError::Panicked),
-            Err(_) => match begun.load(Ordering::Acquire) {
-                0 => Err(CallError::Busy),
-                number => {
-                    progress.hung.fetch_max(number, Ordering::Release);
-                    Err(CallError::Hangs)
-                }
-            },
+        Ok(begun)
+    }
+
+    /// A job is not done at its deadline: it hangs, or its turn has not come.
+    fn is_late(&self, begun: &AtomicU64) -> CallError {
+        match begun.load(Ordering::Acquire) {
+            0 => CallError::Busy,
+            number => {
+                self.progress.hung.fetch_max(number, Ordering::Release);
+                CallError::Hangs
+            }
         }
     }
 }
@@ -142,14 +182,15 @@ impl From<CallError> for KeyStoreFailure {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use std::sync::mpsc;
 
     use tokenbroker_keystore::{Options, StoreChoice};
 
     use super::*;
 
-    fn start(dir: &std::path::Path) -> KeyStoreThread {
+    /// With an empty encrypted file.
+    pub(crate) fn start(dir: &std::path::Path) -> KeyStoreThread {
         let store = KeyStore::open(Options {
             choice: StoreChoice::EncryptedFile,
             prefer_keyring: false,

@@ -4,10 +4,12 @@
 //! `http_socket`), and the key store (`key_store`). The decisions are in `tokenbroker-core`; nothing here knows when a token is due.
 
 mod access;
+mod certificates;
 mod clock;
 mod configuration;
 mod convert;
 mod descriptors;
+mod diagnosis;
 mod event_loop;
 mod http;
 mod http_socket;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokenbroker_core::engine::Note;
+use tokenbroker_core::engine::{Expiring, Note};
 use tokenbroker_core::narrowing::Narrowing;
 
 /// Writes a note to the log.
@@ -48,6 +48,43 @@ pub(crate) fn note(note: &Note) {
         }
         Note::CredentialGone { client } => {
             tracing::warn!(%client, "the credential is gone, and the token with it");
+        }
+        Note::NextAccepted { client, version } => {
+            tracing::info!(%client, %version, "the next credential got a token: it is the one in use now");
+        }
+        Note::NextRefused { client, version, failure, refused_for, next_try_in } => {
+            let give_up = format!("`tokenbroker secret remove {client} --next` gives it up");
+            let hint = failure.hint.as_ref().map_or(give_up.clone(), |hint| format!("{hint}; {give_up}"));
+            let (code, refused_for, next_try_in) =
+                (failure.code, seconds(*refused_for), seconds(*next_try_in));
+            tracing::warn!(
+                %client, %version, code, hint, refused_for, next_try_in,
+                "the next credential was refused, and the one in use is used further: {}", failure.message
+            );
+        }
+        Note::NotPromoted { client, failure } => {
+            let hint = failure.hint.as_deref();
+            tracing::error!(
+                %client, hint,
+                "the key store could not take down that the next credential is the one in use; it is told again: {}", failure.message
+            );
+        }
+        Note::ExpiresSoon { client, what, expires_in } => {
+            let (what, remedy) = match what {
+                Expiring::Credential => {
+                    ("secret", "have another one issued, and store it with `secret set --next`")
+                }
+                Expiring::Certificate => {
+                    ("certificate", "have it renewed, put it in its place, and `reload`")
+                }
+            };
+            match expires_in {
+                Some(left) => {
+                    let days = left.as_secs() / (24 * 3600);
+                    tracing::warn!(%client, days, "the {what} expires in {days} days: {remedy}");
+                }
+                None => tracing::error!(%client, "the {what} has expired: {remedy}"),
+            }
         }
         Note::KeyStoreUnavailable { failure, next_try_in } => {
             let (hint, next_try_in) = (failure.hint.as_deref(), seconds(*next_try_in));

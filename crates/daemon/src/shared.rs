@@ -1,12 +1,13 @@
 //! What sessions read and whom they ask: the meeting point of the two runtimes.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokenbroker_core::config::{ClientName, Config};
-use tokenbroker_core::engine::{ClientStatus, Granted, Refusal, StoredCredential, WaiterId};
+use tokenbroker_core::engine::{ClientStatus, Granted, Refusal, Store, StoredCredential, WaiterId};
 use tokenbroker_core::narrowing::Narrowing;
 use tokenbroker_core::policy::Access;
 use tokenbroker_core::slots::Slots;
@@ -14,6 +15,7 @@ use tokenbroker_core::time::Moment;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::configuration::Files;
 use crate::key_store::KeyStoreThread;
 use crate::quotas::Quotas;
 use crate::subscribers::Subscribers;
@@ -37,6 +39,8 @@ pub(crate) struct Shared {
     pub(crate) subscribers: Arc<Subscribers>,
     /// How much callers may take.
     pub(crate) quotas: Arc<Quotas>,
+    /// What the daemon was started with.
+    pub(crate) host: Host,
     /// Cancelled when the daemon shuts down.
     pub(crate) stopping: CancellationToken,
     last_waiter: AtomicU64,
@@ -49,6 +53,7 @@ impl Shared {
         config: Arc<Config>,
         key_store: KeyStoreThread,
         event_loop: mpsc::UnboundedSender<Ask>,
+        host: Host,
     ) -> Self {
         let quotas = Quotas::new(config.daemon.limits);
         Self {
@@ -60,6 +65,7 @@ impl Shared {
             config: ArcSwap::new(config),
             key_store,
             event_loop,
+            host,
             stopping: CancellationToken::new(),
             last_waiter: AtomicU64::new(0),
         }
@@ -69,6 +75,22 @@ impl Shared {
     pub(crate) fn next_waiter(&self) -> WaiterId {
         WaiterId(self.last_waiter.fetch_add(1, Ordering::Relaxed) + 1)
     }
+}
+
+/// What the daemon was started with, for those who look for what is wrong.
+#[derive(Debug, Clone)]
+pub(crate) struct Host {
+    /// The configuration files.
+    pub(crate) files: Files,
+    pub(crate) state_dir: PathBuf,
+    /// Where callers look for the native socket.
+    pub(crate) socket: Option<PathBuf>,
+    pub(crate) http_socket: Option<PathBuf>,
+    /// Whether systemd made the socket.
+    pub(crate) is_passed: bool,
+    /// Whether this is the host's broker, and not a user's.
+    pub(crate) is_system: bool,
+    pub(crate) started: Moment,
 }
 
 /// What a session asks of the event loop.
@@ -88,10 +110,16 @@ pub(crate) enum Ask {
     Status { clients: Vec<ClientName>, explain: bool, reply: oneshot::Sender<Vec<Report>> },
     /// Read the configuration again. The error is what the administrator reads.
     Reload { reply: oneshot::Sender<Result<(), ReloadRefused>> },
-    /// A credential was stored, or is what is left. Done when the engine knows.
-    CredentialStored { credential: StoredCredential, done: oneshot::Sender<()> },
-    /// A client's credentials were removed. Done when its slot is empty.
-    CredentialsRemoved { client: ClientName, done: oneshot::Sender<()> },
+    /// A client's credentials were changed, and this is what there is now. Done when the engine knows: where nothing is left,
+    /// the slot is empty.
+    CredentialsChanged {
+        client: ClientName,
+        current: Option<StoredCredential>,
+        next: Option<StoredCredential>,
+        done: oneshot::Sender<()>,
+    },
+    /// The credentials rest in another store.
+    CredentialsMoved(Store),
 }
 
 /// What is asked of a token.

@@ -30,7 +30,7 @@ use crate::kept_tokens::TokenFile;
 use crate::key_store::KeyStoreThread;
 use crate::places::{MissingVariable, Places};
 use crate::sessions;
-use crate::shared::Shared;
+use crate::shared::{Host, Shared};
 
 /// What passed sockets are called: by `FileDescriptorName=` of their unit, and without it by the unit itself.
 const NATIVE_NAMES: [&str; 3] = ["broker", "tokenbrokerd.socket", ""];
@@ -89,7 +89,7 @@ pub(crate) fn start(options: &Options) -> Result<Daemon, StartError> {
         hint: Some("stop the other one, or give this one a state_dir and socket of its own".into()),
     })?;
     let token_file = TokenFile::new(&state_dir);
-    let key_store = open_key_store(&config, &places, state_dir)?;
+    let key_store = open_key_store(&config, &places, state_dir.clone())?;
 
     let event_loop_runtime = EventLoopRuntime::new().map_err(StartError::io("a runtime can't be made"))?;
     let ipc_runtime = current_thread().map_err(StartError::io("a runtime can't be made"))?;
@@ -97,14 +97,23 @@ pub(crate) fn start(options: &Options) -> Result<Daemon, StartError> {
         let _inside = ipc_runtime.enter();
         listen(&config, &places, &lock)?
     };
+    let host = Host {
+        files: files.clone(),
+        state_dir,
+        socket: config.daemon.socket.clone().or_else(|| places.socket.clone().ok()),
+        http_socket: config.daemon.http_socket.clone(),
+        is_passed: sockets.is_passed,
+        is_system: places.system,
+        started: clock::moment(),
+    };
 
     let engine = Engine::new(&config, random()?, clock::now());
     let key_store = KeyStoreThread::start(key_store).map_err(StartError::io("a thread can't be started"))?;
     let (ask, asks) = mpsc::unbounded_channel();
     let slots = Arc::clone(engine.slots());
-    let shared = Arc::new(Shared::new(random()?, slots, Arc::new(config), key_store, ask));
+    let http = Reqwest::start(key_store.clone()).map_err(StartError::io("a thread can't be started"))?;
+    let shared = Arc::new(Shared::new(random()?, slots, Arc::new(config), key_store, ask, host));
 
-    let http = Reqwest::start().map_err(StartError::io("a thread can't be started"))?;
     let (event_loop, signals) = {
         let _inside = event_loop_runtime.runtime.enter();
         let signals = Signals::new([SIGHUP, SIGINT, SIGQUIT, SIGTERM]);
@@ -147,6 +156,7 @@ fn open_key_store(config: &Config, places: &Places, state_dir: PathBuf) -> Resul
     let choice = match config.keystore.store {
         StoreChoice::Auto => keystore::StoreChoice::Auto,
         StoreChoice::OsKeyring => keystore::StoreChoice::OsKeyring,
+        StoreChoice::SystemdCredentials => keystore::StoreChoice::SystemdCredentials,
         StoreChoice::EncryptedFile => keystore::StoreChoice::EncryptedFile,
     };
     let options = keystore::Options {
@@ -167,6 +177,8 @@ fn open_key_store(config: &Config, places: &Places, state_dir: PathBuf) -> Resul
 struct Sockets {
     native: Listener,
     http: Option<Listener>,
+    /// Whether systemd made the native one.
+    is_passed: bool,
 }
 
 /// The sockets that systemd passed, and for what it did not pass those of our own.
@@ -187,6 +199,7 @@ fn listen(config: &Config, places: &Places, lock: &StateLock) -> Result<Sockets,
         }
         *place = Some(Listener::from_fd(socket).map_err(StartError::io("the passed socket can't be used"))?);
     }
+    let is_passed = native.is_some();
     let native = match native {
         Some(passed) => passed,
         None => {
@@ -205,7 +218,7 @@ fn listen(config: &Config, places: &Places, lock: &StateLock) -> Result<Sockets,
         (None, Some(path)) => Some(bind(path, places, lock)?),
         (None, None) => None,
     };
-    Ok(Sockets { native, http })
+    Ok(Sockets { native, http, is_passed })
 }
 
 fn bind(path: &Path, places: &Places, lock: &StateLock) -> Result<Listener, StartError> {
@@ -266,7 +279,7 @@ fn current_thread() -> io::Result<Runtime> {
     Builder::new_current_thread().enable_all().build()
 }
 
-fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], StartError> {
+pub(crate) fn random<const LENGTH: usize>() -> Result<[u8; LENGTH], StartError> {
     let mut bytes = [0; LENGTH];
     // Up to 256 bytes come whole, once the system has gathered any randomness at all.
     getrandom(&mut bytes, GetRandomFlags::empty())

@@ -115,6 +115,54 @@ impl MacAlgorithm {
     }
 }
 
+/// How a TLS handshake is signed (RFC 8446 section 4.2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TlsScheme {
+    /// RSASSA-PKCS1-v1_5 with SHA-256.
+    RsaPkcs1Sha256,
+    /// RSASSA-PKCS1-v1_5 with SHA-384.
+    RsaPkcs1Sha384,
+    /// RSASSA-PKCS1-v1_5 with SHA-512.
+    RsaPkcs1Sha512,
+    /// RSASSA-PSS with SHA-256.
+    RsaPssSha256,
+    /// RSASSA-PSS with SHA-384.
+    RsaPssSha384,
+    /// RSASSA-PSS with SHA-512.
+    RsaPssSha512,
+    /// ECDSA on P-256 with SHA-256.
+    EcdsaP256Sha256,
+    /// ECDSA on P-384 with SHA-384.
+    EcdsaP384Sha384,
+    /// ECDSA on P-521 with SHA-512.
+    EcdsaP521Sha512,
+    /// Ed25519.
+    Ed25519,
+}
+
+/// What is made for a key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CertificateForm {
+    /// A certification request (PKCS#10, RFC 2986) for an authority.
+    Request,
+    /// A certificate that the key itself signs.
+    SelfSigned {
+        /// How many days it is good for.
+        days: u32,
+    },
+}
+
+/// A key for TLS, which stays in the key store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsKey {
+    /// Its random version.
+    pub version: String,
+    /// SubjectPublicKeyInfo in DER, which a certificate for it contains.
+    pub public_key: Vec<u8>,
+    /// What it can sign with, the best first.
+    pub schemes: &'static [TlsScheme],
+}
+
 /// What a credential is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -130,6 +178,8 @@ pub enum CredentialKind {
 pub enum StoreKind {
     /// The keyring of the operating system.
     OsKeyring,
+    /// What systemd passes to the service, which is read and never written.
+    SystemdCredentials,
     /// The encrypted file in the state directory.
     EncryptedFile,
 }
@@ -139,6 +189,7 @@ impl StoreKind {
     pub fn name(self) -> &'static str {
         match self {
             Self::OsKeyring => "os-keyring",
+            Self::SystemdCredentials => "systemd-credentials",
             Self::EncryptedFile => "encrypted-file",
         }
     }
@@ -147,6 +198,41 @@ impl StoreKind {
 impl fmt::Display for StoreKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+/// What a credential is to its client now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Standing {
+    /// The one in use.
+    Current,
+    /// Tried before the one in use, and takes its place once it was accepted.
+    Next,
+    /// Not used any more: a key that another took the place of, or what could not be removed.
+    Previous,
+}
+
+/// How a credential is stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Storing {
+    /// The time, in seconds since 1970 (UTC).
+    pub created: u64,
+    /// When the credential will be worth nothing any more, in seconds since 1970 (UTC).
+    pub expires: Option<u64>,
+    /// Beside the one in use, which goes when this one was [promoted](crate::KeyStore::promote). Otherwise it replaces all
+    /// that the client has. Where nothing is in use, it is so at once.
+    pub as_next: bool,
+}
+
+impl Storing {
+    /// In the place of all that there is.
+    pub fn at(created: u64) -> Self {
+        Self { created, expires: None, as_next: false }
+    }
+
+    /// Beside the one in use.
+    pub fn as_next(self) -> Self {
+        Self { as_next: true, ..self }
     }
 }
 
@@ -161,15 +247,37 @@ pub struct Stored {
     pub store: StoreKind,
     /// What it is.
     pub kind: CredentialKind,
+    /// What it is to the client.
+    pub standing: Standing,
     /// The key ID of a key.
     pub kid: Option<String>,
     /// The algorithm of a key.
     pub algorithm: Option<Algorithm>,
-    /// When it was stored, in seconds since 1970 (UTC).
-    pub created: u64,
+    /// When it was stored, in seconds since 1970 (UTC); systemd does not say.
+    pub created: Option<u64>,
+    /// When it will be worth nothing any more, in seconds since 1970 (UTC), if that was told.
+    pub expires: Option<u64>,
 }
 
-/// The credential a client uses now: its newest.
+/// What a client can authenticate with now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    /// The credential in use.
+    pub current: Usable,
+    /// The one to be tried before it.
+    pub next: Option<Usable>,
+}
+
+/// A credential, and what is known of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Usable {
+    /// What is known of it.
+    pub stored: Stored,
+    /// The credential itself.
+    pub credential: Current,
+}
+
+/// A credential that can be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Current {
     /// A shared secret.
@@ -212,6 +320,8 @@ impl Current {
 pub struct PublicKey {
     /// The random version of the private half.
     pub version: String,
+    /// What the key is to its client.
+    pub standing: Standing,
     /// The key ID.
     pub kid: String,
     /// What the key signs with.

@@ -18,7 +18,21 @@ pub(crate) struct Envelope {
     pub created: u64,
     /// Counts up with each credential of a client: the newest is found even if the clock was set back.
     pub serial: u64,
+    /// When it will be worth nothing any more, in seconds since 1970 (UTC), if that was told.
+    pub expires: Option<u64>,
+    pub role: Role,
     pub content: Content,
+}
+
+/// What a credential is for, besides those of the same client. One that is in use is never written again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// To be used.
+    Live,
+    /// To be tried before the credential with this version, while there is that.
+    Succeeds(String),
+    /// Not to be used any more, only kept.
+    Retired,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,6 +76,17 @@ struct Header {
     algorithm: Option<Algorithm>,
     created: u64,
     serial: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    succeeds: Option<String>,
+    #[serde(default, skip_serializing_if = "is_false")]
+    retired: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 impl Envelope {
@@ -70,8 +95,14 @@ impl Envelope {
             Content::Secret(_) => (None, None),
             Content::Key { kid, algorithm, .. } => (Some(kid.clone()), Some(*algorithm)),
         };
-        let header =
-            Header { kind: self.content.kind(), kid, algorithm, created: self.created, serial: self.serial };
+        let (succeeds, retired) = match &self.role {
+            Role::Live => (None, false),
+            Role::Succeeds(version) => (Some(version.clone()), false),
+            Role::Retired => (None, true),
+        };
+        let kind = self.content.kind();
+        let &Self { created, serial, expires, .. } = self;
+        let header = Header { kind, kid, algorithm, created, serial, expires, succeeds, retired };
         // Plain data with string keys always has a JSON form, and no key ID overflows the length.
         let header = serde_json::to_vec(&header).unwrap_or_default();
         let length = u16::try_from(header.len()).unwrap_or(0);
@@ -97,7 +128,14 @@ impl Envelope {
             }
             _ => return Err(Unreadable::Damaged),
         };
-        Ok(Self { created: header.created, serial: header.serial, content })
+        let role = match (header.succeeds, header.retired) {
+            (None, false) => Role::Live,
+            (Some(version), false) => Role::Succeeds(version),
+            (None, true) => Role::Retired,
+            (Some(_), true) => return Err(Unreadable::Damaged),
+        };
+        let Header { created, serial, expires, .. } = header;
+        Ok(Self { created, serial, expires, role, content })
     }
 }
 
@@ -127,7 +165,13 @@ mod tests {
     use super::*;
 
     fn secret() -> Envelope {
-        Envelope { created: 1_700_000_000, serial: 7, content: Content::Secret("s3cr:et % é".into()) }
+        Envelope {
+            created: 1_700_000_000,
+            serial: 7,
+            expires: None,
+            role: Role::Live,
+            content: Content::Secret("s3cr:et % é".into()),
+        }
     }
 
     fn key(length: usize) -> Envelope {
@@ -136,12 +180,14 @@ mod tests {
             algorithm: Algorithm::Ps256,
             pkcs8: Secret::new(vec![0xa5; length]),
         };
-        Envelope { created: 1_700_000_000, serial: 8, content }
+        let role = Role::Succeeds("0123456789abcdef".to_owned());
+        Envelope { created: 1_700_000_000, serial: 8, expires: None, role, content }
     }
 
     #[test]
     fn credentials_come_out_as_they_went_in() {
-        for envelope in [secret(), key(1000)] {
+        let expiring = Envelope { expires: Some(1_801_353_600), role: Role::Retired, ..secret() };
+        for envelope in [secret(), key(1000), expiring] {
             let bytes = envelope.to_bytes();
             assert_eq!(Envelope::parse(&bytes).as_ref(), Ok(&envelope));
             assert_eq!(kind_of(bytes.expose()), Some(envelope.content.kind()));
@@ -150,10 +196,18 @@ mod tests {
 
     #[test]
     fn the_form_on_disk_stays() {
-        let envelope = Envelope { created: 5, serial: 1, content: Content::Secret("x".into()) };
+        let content = || Content::Secret("x".into());
+        let envelope =
+            Envelope { created: 5, serial: 1, expires: None, role: Role::Live, content: content() };
         assert_eq!(
             envelope.to_bytes().expose(),
             b"\x01\x28\x00{\"kind\":\"secret\",\"created\":5,\"serial\":1}x"
+        );
+        let role = Role::Succeeds("ab".to_owned());
+        let envelope = Envelope { created: 5, serial: 1, expires: Some(9), role, content: content() };
+        assert_eq!(
+            envelope.to_bytes().expose(),
+            b"\x01\x44\x00{\"kind\":\"secret\",\"created\":5,\"serial\":1,\"expires\":9,\"succeeds\":\"ab\"}x"
         );
     }
 
@@ -181,6 +235,7 @@ mod tests {
             r#"{"kind":"private_key","kid":"a","created":1,"serial":1}"#,
             r#"{"kind":"private_key","algorithm":"RS256","created":1,"serial":1}"#,
             r#"{"kind":"secret","created":1,"serial":1,"more":1}"#,
+            r#"{"kind":"secret","created":1,"serial":1,"succeeds":"a","retired":true}"#,
             r#"{"kind":"secret"}"#,
         ] {
             let mut bytes = vec![VERSION];

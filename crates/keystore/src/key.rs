@@ -1,8 +1,10 @@
 //! Private keys: made, imported, used to sign. None ever leaves this crate but to a store.
 
+pub(crate) mod certificate;
 mod der;
 mod import;
 mod public;
+pub(crate) mod tls;
 
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::error::Unspecified;
@@ -99,6 +101,15 @@ impl PrivateKey {
                 .with_hint("see what `openssl pkey -check -noout -in key.pem` says of it")
         })?;
         Ok(Self { algorithm, pair })
+    }
+
+    /// The same, for whatever algorithm the key is; of those that take it, the one that servers know best.
+    pub(crate) fn import_any(pem: &Secret) -> Result<Self, Error> {
+        Self::import(import::usual_algorithm(pem)?, pem)
+    }
+
+    pub(crate) fn algorithm(&self) -> Algorithm {
+        self.algorithm
     }
 
     /// A key that [`to_pkcs8`](Self::to_pkcs8) wrote.

@@ -1,5 +1,10 @@
 //! What can be done with a client's credentials, whatever store they rest in.
 
+mod sealing;
+mod signing;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -10,9 +15,12 @@ use crate::envelope::{Content, Unreadable};
 use crate::key::{self, PrivateKey};
 use crate::os_keyring::OsKeyring;
 use crate::placement::{Backend, Placement};
-use crate::sealing_key::{self, SealingKey};
+use crate::relocation::{self, Moved};
+use crate::systemd::{self, Passed, PassedContent, SystemdCredentials};
 use crate::vault::{self, Found, Item, Vault};
-use crate::{Algorithm, Current, Error, MacAlgorithm, PublicKey, StoreKind, Stored};
+use crate::{
+    Algorithm, CredentialKind, Current, Error, Live, PublicKey, Standing, StoreKind, Stored, Storing, Usable,
+};
 
 /// Longer than any server's; it leaves room for the envelope within what Windows takes (2,560 bytes).
 const MAX_SECRET: usize = 2048;
@@ -20,11 +28,14 @@ const MAX_SECRET: usize = 2048;
 /// Which store the configuration asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub enum StoreChoice {
-    /// Decided at the first write, remembered in the state directory, and never changed by itself.
+    /// What systemd passes; for the rest it is decided at the first write, remembered in the state directory, and never
+    /// changed by itself.
     #[default]
     Auto,
     /// The keyring of the operating system.
     OsKeyring,
+    /// What systemd passes, and nothing else: nothing can be stored.
+    SystemdCredentials,
     /// The encrypted file in the state directory.
     EncryptedFile,
 }
@@ -41,7 +52,8 @@ pub struct Options {
     pub state_dir: PathBuf,
     /// The key of the encrypted file; by default `keystore.key` in the state directory.
     pub key_file: Option<PathBuf>,
-    /// What systemd passes as `CREDENTIALS_DIRECTORY`: a `keystore.key` in it comes before any key file.
+    /// What systemd passes as `CREDENTIALS_DIRECTORY`: a `keystore.key` in it comes before any key file, and
+    /// `client_NAME.secret` and `client_NAME.key` are credentials.
     pub credentials_directory: Option<PathBuf>,
 }
 
@@ -54,6 +66,10 @@ pub struct Options {
 #[derive(Debug)]
 pub struct KeyStore {
     placement: Placement,
+    /// Those that are used come before those that are stored.
+    systemd: Option<SystemdCredentials>,
+    /// The next credentials that were accepted while the store could not take that down, by client.
+    accepted: Mutex<BTreeMap<String, String>>,
     /// Stored items that are no credentials to this version, by their names.
     unreadable: Mutex<BTreeMap<String, Unreadable>>,
 }
@@ -70,10 +86,26 @@ impl KeyStore {
     }
 
     fn with_keyring(options: &Options, keyring: Box<dyn Backend>) -> Result<Self, Error> {
-        Ok(Self { placement: Placement::open(options, keyring)?, unreadable: Mutex::default() })
+        let placement = Placement::open(options, keyring)?;
+        let systemd = match (options.choice, options.credentials_directory.as_deref()) {
+            (StoreChoice::Auto | StoreChoice::SystemdCredentials, Some(directory)) => {
+                Some(SystemdCredentials::open(directory, &options.state_dir)?)
+            }
+            (StoreChoice::SystemdCredentials, None) => {
+                return Err(Error::refused(
+                    "store = \"systemd-credentials\", but systemd passes no credentials to this service",
+                )
+                .with_hint(
+                    "name them in the unit (systemctl edit tokenbrokerd): \
+                     LoadCredentialEncrypted=client_NAME.secret:/etc/credstore.encrypted/client_NAME.secret",
+                ));
+            }
+            _ => None,
+        };
+        Ok(Self { placement, systemd, accepted: Mutex::default(), unreadable: Mutex::default() })
     }
 
-    /// Where credentials rest; `None` until [`StoreChoice::Auto`] has decided.
+    /// Where credentials are stored; `None` until [`StoreChoice::Auto`] has decided.
     pub fn kind(&self) -> Option<StoreKind> {
         self.placement.kind()
     }
@@ -92,17 +124,17 @@ impl KeyStore {
     /// # Errors
     ///
     /// [`Error::Refused`] for a secret that is empty, over 2,048 bytes, a private key, or has control
-    /// characters.
+    /// characters, and for clients whose credential systemd passes.
     pub fn set_secret(
         &mut self,
         client: &str,
         secret: &SecretString,
-        now_unix: u64,
+        storing: Storing,
     ) -> Result<Vec<Stored>, Error> {
         check_client(client)?;
         check_secret(secret)?;
-        let vault = self.placement.for_writing()?;
-        vault.put(client, Content::Secret(secret.clone()), now_unix)?;
+        let vault = self.for_writing(client, CredentialKind::Secret)?;
+        vault.put(client, Content::Secret(secret.clone()), storing)?;
         self.describe(&vault, Some(client))
     }
 
@@ -120,6 +152,7 @@ impl KeyStore {
         for (client, secret) in &secrets {
             check_client(client)?;
             check_secret(secret)?;
+            self.refuse_what_systemd_passes(client, CredentialKind::Secret)?;
         }
         let contents = secrets.into_iter().map(|(client, secret)| (client, Content::Secret(secret)));
         self.placement.for_writing()?.put_all(contents.collect(), now_unix)
@@ -130,81 +163,213 @@ impl KeyStore {
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] for a length that is not offered and for what is no key ID.
+    /// [`Error::Refused`] for a length that is not offered, for what is no key ID, and for clients whose credential systemd
+    /// passes.
     pub fn generate_key(
         &mut self,
         client: &str,
         algorithm: Algorithm,
         bits: Option<u32>,
         kid: Option<&str>,
-        now_unix: u64,
+        storing: Storing,
     ) -> Result<PublicKey, Error> {
         check_client(client)?;
         kid.map_or(Ok(()), key::check_key_id)?;
         // Generating takes long: not for a store that would not take the key.
+        self.refuse_what_systemd_passes(client, CredentialKind::PrivateKey)?;
         self.placement.for_reading()?;
         let key = PrivateKey::generate(algorithm, bits)?;
-        let vault = self.placement.for_writing()?;
-        put_key(&vault, client, algorithm, &key, kid, now_unix)
+        let vault = self.for_writing(client, CredentialKind::PrivateKey)?;
+        put_key(&vault, client, algorithm, &key, kid, storing)
     }
 
     /// Stores a private key (unencrypted PKCS#8 in PEM, or PKCS#1 for RSA), then removes the credentials it
-    /// replaces.
+    /// replaces. Without an algorithm the key is for the one that is most usual for its kind.
     ///
     /// # Errors
     ///
     /// [`Error::Refused`] for anything else, and for keys that are not the algorithm's, too short or too
-    /// long, in words of its own for each, with the command that converts it if there is one.
+    /// long, in words of its own for each, with the command that converts it if there is one; and for clients whose
+    /// credential systemd passes.
     pub fn import_key(
         &mut self,
         client: &str,
-        algorithm: Algorithm,
+        algorithm: Option<Algorithm>,
         pem: &Secret,
         kid: Option<&str>,
-        now_unix: u64,
+        storing: Storing,
     ) -> Result<PublicKey, Error> {
         check_client(client)?;
         kid.map_or(Ok(()), key::check_key_id)?;
-        let key = PrivateKey::import(algorithm, pem)?;
-        let vault = self.placement.for_writing()?;
-        put_key(&vault, client, algorithm, &key, kid, now_unix)
+        let key = match algorithm {
+            Some(algorithm) => PrivateKey::import(algorithm, pem)?,
+            None => PrivateKey::import_any(pem)?,
+        };
+        let vault = self.for_writing(client, CredentialKind::PrivateKey)?;
+        put_key(&vault, client, key.algorithm(), &key, kid, storing)
     }
 
-    /// The newest credential of a client.
+    /// What a client can authenticate with: the credential in use, and the next one if there is that.
     ///
     /// # Errors
     ///
-    /// [`Error::Refused`] if there is one that only a newer version can read.
-    pub fn current(&self, client: &str) -> Result<Option<Current>, Error> {
+    /// [`Error::Refused`] if there is one that only a newer version can read, and if systemd passes two.
+    pub fn live(&self, client: &str) -> Result<Option<Live>, Error> {
+        if let Some(passed) = self.passed(client)? {
+            return Ok(Some(Live { current: passed.into_usable()?, next: None }));
+        }
         let Some(vault) = self.placement.for_reading()? else { return Ok(None) };
         let found = self.find(&vault, Some(client))?;
-        let Some(item) = found.items.into_iter().next() else {
-            return found.unreadable.first().map_or(Ok(None), |(_, why)| Err(unusable(client, *why)));
-        };
-        let version = item.version;
-        Ok(Some(match item.envelope.content {
-            Content::Secret(secret) => Current::Secret { version, secret },
-            Content::Key { kid, algorithm, .. } => Current::Key { version, kid, algorithm },
-        }))
+        let (mut current, mut next) = (None, None);
+        for item in found.items {
+            match item.standing {
+                Standing::Current => current = Some(item),
+                Standing::Next => next = Some(item),
+                Standing::Previous => {}
+            }
+        }
+        match current {
+            Some(current) => {
+                let usable = |item| usable(&vault, item);
+                Ok(Some(Live { current: usable(current), next: next.map(usable) }))
+            }
+            None => found.unreadable.first().map_or(Ok(None), |(_, why)| Err(unusable(client, *why))),
+        }
     }
 
-    /// What is stored for one client or for all, by client, the newest first.
+    /// The credential that a client uses.
+    ///
+    /// # Errors
+    ///
+    /// As [`live`](Self::live).
+    pub fn current(&self, client: &str) -> Result<Option<Current>, Error> {
+        Ok(self.live(client)?.map(|live| live.current.credential))
+    }
+
+    /// What is stored or passed for one client or for all, by client, the newest first. Of all, what systemd passes is there
+    /// even if it can't be used, with the version `unusable`.
+    ///
+    /// # Errors
+    ///
+    /// As [`live`](Self::live).
     pub fn list(&self, client: Option<&str>) -> Result<Vec<Stored>, Error> {
-        match self.placement.for_reading()? {
-            Some(vault) => self.describe(&vault, client),
-            None => Ok(Vec::new()),
+        let mut stored = match self.placement.for_reading()? {
+            Some(vault) => self.describe(&vault, client)?,
+            None => Vec::new(),
+        };
+        let Some(systemd) = &self.systemd else { return Ok(stored) };
+        let is_one = client.is_some();
+        let clients = match client {
+            Some(client) => vec![client.to_owned()],
+            None => systemd.clients()?,
+        };
+        for client in clients {
+            match systemd.find(&client) {
+                Ok(None) => {}
+                Ok(Some(passed)) => {
+                    // What is stored for it as well is not used.
+                    let hidden = stored.iter_mut().filter(|stored| stored.client == client);
+                    hidden.for_each(|stored| stored.standing = Standing::Previous);
+                    stored.push(passed.describe());
+                }
+                Err(error) if is_one => return Err(error),
+                // That of one client must not hide those of all others. What is wrong with it is said when it is used.
+                Err(_) => stored.push(systemd.describe_unusable(&client)),
+            }
         }
+        stored.sort_by(|a, b| a.client.cmp(&b.client).then(place(a.standing).cmp(&place(b.standing))));
+        Ok(stored)
+    }
+
+    /// The next credential of a client was accepted: from now on it is the one in use. A secret before it is removed, a key
+    /// is kept for [`retire`](Self::retire). `false` if it is not the next one any more.
+    pub fn promote(&mut self, client: &str, version: &str) -> Result<bool, Error> {
+        let accepted = self.accepted.get_mut().unwrap_or_else(PoisonError::into_inner);
+        accepted.insert(client.to_owned(), version.to_owned());
+        let Some(vault) = self.placement.for_reading()? else { return Ok(false) };
+        self.complete(&vault, client)
+    }
+
+    /// Takes down that a next credential was accepted, if that could not be done before: nothing else must happen to it until
+    /// then.
+    fn complete(&mut self, vault: &Vault, client: &str) -> Result<bool, Error> {
+        let accepted = self.accepted.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let Some(version) = accepted.get(client) else { return Ok(false) };
+        let promoted = vault.promote(client, version)?;
+        accepted.remove(client);
+        Ok(promoted)
+    }
+
+    /// Removes the next credential of a client, and says which it was; the one in use stays.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`] if there is none.
+    pub fn withdraw(&mut self, client: &str) -> Result<Stored, Error> {
+        let nothing = || {
+            Error::not_found(format!("{client} has no next credential"))
+                .with_hint(format!("see what it has: tokenbroker secret list {client}"))
+        };
+        let vault = self.placement.for_reading()?.ok_or_else(nothing)?;
+        self.complete(&vault, client)?;
+        let withdrawn = vault.withdraw(client)?.ok_or_else(nothing)?;
+        Ok(vault.describe(&withdrawn))
+    }
+
+    /// Moves everything to another store: all is copied and read back before any old copy is removed. What systemd passes
+    /// stays where it is. The new store counts at once; the configuration may say so already or be changed afterwards.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] if the configuration says a third store, or that one holds other credentials already, and
+    /// [`Error::Unavailable`] if it fails half-way: then all is where it was.
+    pub fn move_to(&mut self, to: StoreKind) -> Result<Moved, Error> {
+        let unwritten: Vec<_> =
+            self.accepted.get_mut().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+        if let Some(vault) = self.placement.for_reading().ok().flatten() {
+            unwritten.iter().try_for_each(|client| self.complete(&vault, client).map(drop))?;
+        }
+        let (other, target) = self.placement.to_move(to)?;
+        if self.placement.is_at(to) {
+            // Copies may have been left where they were, if that can be looked at.
+            let left_behind =
+                other.and_then(|other| relocation::remove_copies(&other, &target)).unwrap_or_default();
+            let (credentials, configured) = (target.raw()?.len(), self.placement.contradicts());
+            return Ok(Moved { from: to, to, credentials, left_behind, configured });
+        }
+        let from = other?;
+        let credentials = relocation::copy(&from, &target)?;
+        if let Err(error) = self.placement.moved(to) {
+            // Best effort: what is left there is the same, and is found when they are moved again.
+            let _left_there = relocation::remove_copies(&target, &from);
+            return Err(error);
+        }
+        // From here on they have been moved, whatever becomes of the old copies.
+        let left_behind = relocation::remove_copies(&from, &target)
+            .unwrap_or_else(|error| vec![("what was there".to_owned(), error.to_string())]);
+        let configured = self.placement.contradicts();
+        Ok(Moved { from: from.kind(), to, credentials, left_behind, configured })
     }
 
     /// Removes all credentials of a client, and says which.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] if there are none.
+    /// [`Error::NotFound`] if there are none, [`Error::Refused`] if there is none but that which systemd passes.
     pub fn remove(&mut self, client: &str) -> Result<Vec<Stored>, Error> {
+        let passed = self.passed(client)?.map(|passed| passed.describe());
         let nothing = || {
-            Error::not_found(format!("no credential is stored for {client}"))
-                .with_hint("see what is stored: tokenbroker secret list")
+            match &passed {
+            None => Error::not_found(format!("no credential is stored for {client}"))
+                .with_hint("see what is stored: tokenbroker secret list"),
+            Some(passed) => Error::refused(format!(
+                "the credential of {client} is passed by systemd, and can't be removed here"
+            ))
+            .with_hint(format!(
+                "remove {} from LoadCredential= or LoadCredentialEncrypted= of the unit, and restart the service",
+                systemd::name_of(client, passed.kind)
+            )),
+        }
         };
         let vault = self.placement.for_reading()?.ok_or_else(nothing)?;
         let found = self.find(&vault, Some(client))?;
@@ -220,127 +385,64 @@ impl KeyStore {
 
     /// The public halves of a client's keys, the newest first.
     pub fn public_keys(&self, client: &str) -> Result<Vec<PublicKey>, Error> {
+        if let Some(passed) = self.passed(client)? {
+            let version = passed.version().to_owned();
+            return match passed.content {
+                PassedContent::Key { key, kid, .. } => {
+                    Ok(vec![describe_public(&key, version, Standing::Current, &kid)?])
+                }
+                PassedContent::Secret(_) => Ok(Vec::new()),
+            };
+        }
         let Some(vault) = self.placement.for_reading()? else { return Ok(Vec::new()) };
         let found = self.find(&vault, Some(client))?;
         found.items.iter().filter_map(|item| public_key(item).transpose()).collect()
     }
 
-    /// Removes one key.
+    /// Removes one key that is not in use: the next one, or one whose place was taken.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`] if the client has no key with this ID.
+    /// [`Error::NotFound`] if the client has no key with this ID, [`Error::Refused`] if it is the one in use.
     pub fn retire(&mut self, client: &str, kid: &str) -> Result<Stored, Error> {
         let nothing = || {
             Error::not_found(format!("{client} has no key with that key ID"))
                 .with_hint(format!("see which it has: tokenbroker key list {client}"))
         };
         let vault = self.placement.for_reading()?.ok_or_else(nothing)?;
-        let found = self.find(&vault, Some(client))?;
-        let has_kid =
-            |item: &&Item| matches!(&item.envelope.content, Content::Key { kid: its, .. } if its == kid);
-        let mut retired = None;
-        for item in found.items.iter().filter(has_kid) {
-            vault.delete(item)?;
-            retired.get_or_insert_with(|| vault.describe(item));
-        }
-        retired.ok_or_else(nothing)
+        self.complete(&vault, client)?;
+        let retired = vault.retire(client, kid)?.ok_or_else(nothing)?;
+        Ok(vault.describe(&retired))
     }
 
-    /// Signs in the form of a JWS signature (RFC 7515): for ECDSA that is r then s, of 32, 48 or 66 bytes each.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`] if that credential is gone, [`Error::Refused`] if it is no key for the algorithm.
-    pub fn sign(
-        &self,
-        client: &str,
-        version: &str,
-        algorithm: Algorithm,
-        input: &[u8],
-    ) -> Result<Vec<u8>, Error> {
-        match self.content(client, version, "key")? {
-            Content::Key { algorithm: its, pkcs8, .. } if its == algorithm => {
-                PrivateKey::from_pkcs8(algorithm, &pkcs8)?.sign(input)
-            }
-            Content::Key { algorithm: its, .. } => Err(Error::refused(format!(
-                "the key of {client} is for {its}, and {algorithm} is asked for"
-            ))
-            .with_hint(format!(
-                "set assertion_alg = \"{its}\", or make another key: tokenbroker key generate {client} --alg \
-                         {algorithm}"
-            ))),
-            Content::Secret(_) => {
-                Err(Error::refused(format!("{client} has a secret, and a key is asked for"))
-                    .with_hint(format!("make one: tokenbroker key generate {client}")))
-            }
-        }
+    /// The credential of a client that systemd passes.
+    fn passed(&self, client: &str) -> Result<Option<Passed>, Error> {
+        self.systemd.as_ref().map_or(Ok(None), |systemd| systemd.find(client))
     }
 
-    /// Authenticates `input` with a client's secret (RFC 7518 section 3.2).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::NotFound`] if that credential is gone, [`Error::Refused`] if it is no secret.
-    pub fn authenticate(
-        &self,
-        client: &str,
-        version: &str,
-        algorithm: MacAlgorithm,
-        input: &[u8],
-    ) -> Result<Vec<u8>, Error> {
-        match self.content(client, version, "secret")? {
-            Content::Secret(secret) => Ok(algorithm.tag(secret.expose().as_ref(), input)),
-            Content::Key { .. } => {
-                Err(Error::refused(format!("{client} has a key, and a secret is asked for"))
-                    .with_hint(format!("set one: tokenbroker secret set {client}")))
-            }
-        }
+    /// The same, if this is its version.
+    fn passed_as(&self, client: &str, version: &str) -> Result<Option<Passed>, Error> {
+        Ok(self.passed(client)?.filter(|passed| passed.version() == version))
     }
 
-    /// What a credential holds that is in use, and called like this.
-    fn content(&self, client: &str, version: &str, called: &str) -> Result<Content, Error> {
-        let gone = || Error::not_found(format!("the {called} of {client} is no longer in the key store"));
-        let vault = self.placement.for_reading()?.ok_or_else(gone)?;
-        Ok(vault.get(client, version)?.ok_or_else(gone)?.envelope.content)
+    /// The store that a credential of a client can be written to.
+    fn for_writing(&mut self, client: &str, kind: CredentialKind) -> Result<Vault, Error> {
+        self.refuse_what_systemd_passes(client, kind)?;
+        let vault = self.placement.for_writing()?;
+        self.complete(&vault, client)?;
+        Ok(vault)
     }
 
-    /// The key that seals what the daemon keeps of its tokens, if there is one.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Refused`] if what is stored there is no key to this version.
-    pub fn sealing_key(&self) -> Result<Option<SealingKey>, Error> {
-        match self.placement.for_reading()? {
-            Some(vault) => sealing_key::read(&vault),
-            None => Ok(None),
+    fn refuse_what_systemd_passes(&self, client: &str, kind: CredentialKind) -> Result<(), Error> {
+        let is_all = self.placement.is_systemd_alone();
+        if !is_all && self.passed(client)?.is_none() {
+            return Ok(());
         }
-    }
-
-    /// The same, made if there is none yet. `None` until [`StoreChoice::Auto`] has decided: that is for the first
-    /// credential to do, and there are no tokens before it.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Refused`] if what is stored there is no key to this version; it is not replaced.
-    pub fn sealing_key_or_new(&mut self) -> Result<Option<SealingKey>, Error> {
-        let Some(vault) = self.placement.for_reading()? else { return Ok(None) };
-        if let Some(key) = sealing_key::read(&vault)? {
-            return Ok(Some(key));
-        }
-        sealing_key::create(&self.placement.for_writing()?).map(Some)
-    }
-
-    /// Removes that key: whatever was sealed with it is worth nothing from then on, copies of it too.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Refused`] if what is stored there is no key to this version.
-    pub fn remove_sealing_key(&mut self) -> Result<(), Error> {
-        match self.placement.for_reading()? {
-            Some(vault) => sealing_key::remove(&vault),
-            None => Ok(()),
-        }
+        let why = match self.passed(client) {
+            Ok(None) => format!("store = \"systemd-credentials\", so nothing can be stored for {client}"),
+            _ => format!("the credential of {client} is passed by systemd, and nothing can be stored for it"),
+        };
+        Err(Error::refused(why).with_hint(systemd::how_to_replace(client, kind)))
     }
 
     fn describe(&self, vault: &Vault, client: Option<&str>) -> Result<Vec<Stored>, Error> {
@@ -349,7 +451,12 @@ impl KeyStore {
 
     /// What is there, taking note of what can't be read.
     fn find(&self, vault: &Vault, client: Option<&str>) -> Result<Found, Error> {
-        let found = vault.find(client)?;
+        let mut found = vault.find(client)?;
+        let accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        for (client, version) in accepted.iter() {
+            found.take_for_promoted(client, version);
+        }
+        drop(accepted);
         let mut unreadable = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
         let looked_at = |name: &str| {
             client.is_none_or(|client| vault::split_user(name).is_some_and(|(owner, _)| owner == client))
@@ -366,27 +473,56 @@ fn put_key(
     algorithm: Algorithm,
     key: &PrivateKey,
     kid: Option<&str>,
-    created: u64,
+    storing: Storing,
 ) -> Result<PublicKey, Error> {
-    let public = key.public()?;
-    let kid = key::key_id(kid, &public)?;
+    let kid = key::key_id(kid, &key.public()?)?;
+    if storing.as_next && vault.find(Some(client))?.has_key(&kid) {
+        return Err(Error::refused(format!("{client} has a key with the key ID {kid} already")).with_hint(
+            format!(
+                "give this one another with --kid, or see which there are: tokenbroker key list {client}"
+            ),
+        ));
+    }
     let content = Content::Key { kid: kid.clone(), algorithm, pkcs8: key.to_pkcs8()? };
-    let item = vault.put(client, content, created)?;
-    let jwk = public.jwk(algorithm, &kid);
-    Ok(PublicKey { version: item.version, kid, algorithm, pem: public.pem(), jwk })
+    let item = vault.put(client, content, storing)?;
+    describe_public(key, item.version, item.standing, &kid)
 }
 
 /// `None` for what is no key.
 fn public_key(item: &Item) -> Result<Option<PublicKey>, Error> {
     let Content::Key { kid, algorithm, pkcs8 } = &item.envelope.content else { return Ok(None) };
-    let public = PrivateKey::from_pkcs8(*algorithm, pkcs8)?.public()?;
-    Ok(Some(PublicKey {
-        version: item.version.clone(),
-        kid: kid.clone(),
-        algorithm: *algorithm,
-        pem: public.pem(),
-        jwk: public.jwk(*algorithm, kid),
-    }))
+    let key = PrivateKey::from_pkcs8(*algorithm, pkcs8)?;
+    describe_public(&key, item.version.clone(), item.standing, kid).map(Some)
+}
+
+fn describe_public(
+    key: &PrivateKey,
+    version: String,
+    standing: Standing,
+    kid: &str,
+) -> Result<PublicKey, Error> {
+    let (public, algorithm) = (key.public()?, key.algorithm());
+    let (pem, jwk) = (public.pem(), public.jwk(algorithm, kid));
+    Ok(PublicKey { version, standing, kid: kid.to_owned(), algorithm, pem, jwk })
+}
+
+fn usable(vault: &Vault, item: Item) -> Usable {
+    let stored = vault.describe(&item);
+    let version = item.version;
+    let credential = match item.envelope.content {
+        Content::Secret(secret) => Current::Secret { version, secret },
+        Content::Key { kid, algorithm, .. } => Current::Key { version, kid, algorithm },
+    };
+    Usable { stored, credential }
+}
+
+/// In which order a client's credentials are listed.
+fn place(standing: Standing) -> u8 {
+    match standing {
+        Standing::Next => 0,
+        Standing::Current => 1,
+        Standing::Previous => 2,
+    }
 }
 
 fn unusable(client: &str, why: Unreadable) -> Error {
@@ -403,7 +539,7 @@ fn check_client(client: &str) -> Result<(), Error> {
         .with_hint("client names have no slashes and no control characters"))
 }
 
-fn check_secret(secret: &SecretString) -> Result<(), Error> {
+pub(crate) fn check_secret(secret: &SecretString) -> Result<(), Error> {
     let text = secret.expose();
     if text.is_empty() {
         return Err(
@@ -424,6 +560,3 @@ fn check_secret(secret: &SecretString) -> Result<(), Error> {
     }
     Ok(())
 }
-
-#[cfg(test)]
-mod tests;

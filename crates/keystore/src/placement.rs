@@ -24,6 +24,8 @@ pub(crate) struct Placement {
     prefer_keyring: bool,
     memory: PathBuf,
     remembered: Option<StoreKind>,
+    /// The credentials were moved since the start, by somebody who will change the configuration, too.
+    has_moved: bool,
     file: EncryptedFile,
     keyring: Box<dyn Backend>,
 }
@@ -45,6 +47,7 @@ impl Placement {
             prefer_keyring: options.prefer_keyring,
             memory,
             remembered,
+            has_moved: false,
             file,
             keyring,
         })
@@ -52,7 +55,7 @@ impl Placement {
 
     /// The store in use; `None` while that is still to be decided.
     pub(crate) fn kind(&self) -> Option<StoreKind> {
-        configured(self.choice).or(self.remembered)
+        if self.has_moved { self.remembered } else { configured(self.choice).or(self.remembered) }
     }
 
     /// The store to read from; `None` if nothing can have been stored yet.
@@ -76,7 +79,9 @@ impl Placement {
             }
             None => self.decide()?,
         };
-        if self.remembered != Some(kind) || !self.memory.exists() {
+        // What systemd passes decides nothing: it goes and comes with the unit.
+        let decides = kind != StoreKind::SystemdCredentials;
+        if decides && (self.remembered != Some(kind) || !self.memory.exists()) {
             private_file::replace(&self.memory, memory_of(kind).as_bytes())?;
             self.remembered = Some(kind);
         }
@@ -96,6 +101,12 @@ impl Placement {
         match kind {
             None => "nothing is stored yet; the first credential decides where (store = \"auto\")".to_owned(),
             Some(StoreKind::EncryptedFile) => self.file.note(),
+            Some(StoreKind::SystemdCredentials) => {
+                "credentials are what systemd passes at start, and nothing else: they \
+                                                    are as safe as the unit keeps them \
+                                                    (LoadCredentialEncrypted= binds them to this host)"
+                    .to_owned()
+            }
             Some(StoreKind::OsKeyring) => "credentials rest in the OS keyring: while it is \
                                            locked its password protects them; while it is \
                                            unlocked any program of the same user can read them"
@@ -115,10 +126,68 @@ impl Placement {
         Ok((StoreKind::EncryptedFile, self.vault(StoreKind::EncryptedFile)?))
     }
 
+    /// The stores to move between: where the credentials are or were, and the one that they are to be in.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] if that is not what the configuration says, or nothing can be written there.
+    pub(crate) fn to_move(&self, to: StoreKind) -> Result<(Result<Vault, Error>, Vault), Error> {
+        if to == StoreKind::SystemdCredentials {
+            return Err(Error::refused("nobody but systemd's configuration can put credentials there").with_hint(
+                "encrypt each anew with systemd-creds, name it in LoadCredentialEncrypted= of the unit, restart the \
+                 service, and remove the old ones: tokenbroker secret remove CLIENT",
+            ));
+        }
+        let Some(from) = self.remembered else {
+            return Err(Error::not_found("nothing is stored yet, so there is nothing to move").with_hint(
+                format!("set store = \"{to}\" under [keystore], if that is where credentials are to go"),
+            ));
+        };
+        let is_neither = |configured: &StoreKind| *configured != to && *configured != from;
+        if let Some(configured) = configured(self.choice).filter(is_neither) {
+            return Err(Error::refused(format!(
+                "the configuration says store = \"{configured}\"; nothing was moved"
+            ))
+            .with_hint(format!(
+                "set store = \"{to}\" (or \"auto\") under [keystore], restart the service, then move"
+            )));
+        }
+        // Where they are already, copies may be left in the other one.
+        let other = match (from == to, to) {
+            (false, _) => from,
+            (true, StoreKind::OsKeyring) => StoreKind::EncryptedFile,
+            (true, _) => StoreKind::OsKeyring,
+        };
+        Ok((self.vault(other), self.vault(to)?))
+    }
+
+    /// Whether nothing can be stored, because systemd alone passes credentials.
+    pub(crate) fn is_systemd_alone(&self) -> bool {
+        self.choice == StoreChoice::SystemdCredentials
+    }
+
+    /// Whether the credentials are there already.
+    pub(crate) fn is_at(&self, store: StoreKind) -> bool {
+        self.remembered == Some(store)
+    }
+
+    /// The credentials are there from now on, whatever the configuration says until it is read again at the next start.
+    pub(crate) fn moved(&mut self, to: StoreKind) -> Result<(), Error> {
+        private_file::replace(&self.memory, memory_of(to).as_bytes())?;
+        (self.remembered, self.has_moved) = (Some(to), true);
+        Ok(())
+    }
+
+    /// What the configuration says, if that is another store than the one in use.
+    pub(crate) fn contradicts(&self) -> Option<StoreKind> {
+        configured(self.choice).filter(|configured| self.remembered.is_some_and(|used| used != *configured))
+    }
+
     fn vault(&self, kind: StoreKind) -> Result<Vault, Error> {
         let store = match kind {
             StoreKind::OsKeyring => self.keyring.store()?,
-            StoreKind::EncryptedFile => Arc::new(self.file.clone()),
+            // Beside systemd's credentials, it holds what is no credential.
+            StoreKind::EncryptedFile | StoreKind::SystemdCredentials => Arc::new(self.file.clone()),
         };
         Ok(Vault::new(kind, store))
     }
@@ -132,6 +201,8 @@ impl Placement {
             StoreKind::EncryptedFile => {
                 self.file.holds_credentials()?.then(|| "it holds credentials".to_owned())
             }
+            // It is never remembered.
+            StoreKind::SystemdCredentials => None,
             StoreKind::OsKeyring => match self.keyring.store().and_then(|store| holds_credentials(&*store)) {
                 Ok(holds) => holds.then(|| "it holds credentials".to_owned()),
                 Err(error) => Some(format!("whether it still holds credentials can't be told: {error}")),
@@ -139,15 +210,24 @@ impl Placement {
         };
         let Some(holds) = holds else { return Ok(()) };
         let give_up = match remembered {
-            StoreKind::EncryptedFile => format!("move the file {} away", self.file.path().display()),
             StoreKind::OsKeyring => format!("delete {}", self.memory.display()),
+            StoreKind::EncryptedFile | StoreKind::SystemdCredentials => {
+                format!("move the file {} away", self.file.path().display())
+            }
+        };
+        let to_move = match configured {
+            StoreKind::SystemdCredentials => {
+                "set that, remove the credentials (tokenbroker secret remove CLIENT), have systemd pass them instead, and \
+                 change it again"
+                    .to_owned()
+            }
+            StoreKind::OsKeyring | StoreKind::EncryptedFile => format!("tokenbroker secret move --to {configured}"),
         };
         Err(Error::WouldChange {
             message: format!("the configuration says {configured}, but {remembered} was in use, and {holds}"),
             hint: format!(
-                "set store = \"{remembered}\" under [keystore] and restart; or, to move: do that, remove the \
-                 credentials (tokenbroker secret remove CLIENT), set store = \"{configured}\" again and set \
-                 them anew; or, to give up what is there, {give_up}"
+                "set store = \"{remembered}\" under [keystore] and restart; or, to move: {to_move}; or, to give up what is \
+                 there, {give_up}"
             ),
         })
     }
@@ -163,6 +243,7 @@ fn configured(choice: StoreChoice) -> Option<StoreKind> {
     match choice {
         StoreChoice::Auto => None,
         StoreChoice::OsKeyring => Some(StoreKind::OsKeyring),
+        StoreChoice::SystemdCredentials => Some(StoreKind::SystemdCredentials),
         StoreChoice::EncryptedFile => Some(StoreKind::EncryptedFile),
     }
 }

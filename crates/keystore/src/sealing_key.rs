@@ -10,7 +10,7 @@ use crate::{Error, sealed};
 
 /// Where it is in a store. A credential is never called that: its name is a client's and a version, with a slash
 /// between them.
-const NAME: &str = "token-key";
+pub(crate) const NAME: &str = "token-key";
 
 /// Of AES-256, in bytes.
 const LENGTH: usize = 32;

@@ -30,16 +30,32 @@ pub(crate) enum Fault {
 pub(crate) struct Faulty {
     file: EncryptedFile,
     fault: Arc<Mutex<Fault>>,
+    /// How many writes are still spared.
+    spared: Arc<Mutex<u32>>,
 }
 
 impl Faulty {
     pub(crate) fn new(directory: &Path) -> Self {
         let file = EncryptedFile::new(directory.join("ring"), None, directory.join("ring.key"));
-        Self { file, fault: Arc::new(Mutex::new(Fault::None)) }
+        Self { file, fault: Arc::new(Mutex::new(Fault::None)), spared: Arc::default() }
     }
 
     pub(crate) fn set_fault(&self, fault: Fault) {
         *self.fault.lock().unwrap() = fault;
+    }
+
+    /// The same, but for the next writes.
+    pub(crate) fn set_fault_after(&self, fault: Fault, writes: u32) {
+        self.set_fault(fault);
+        *self.spared.lock().unwrap() = writes;
+    }
+
+    /// Whether this write is one of those that are spared.
+    fn spares(&self) -> bool {
+        let mut spared = self.spared.lock().unwrap();
+        let spares = *spared > 0;
+        *spared = spared.saturating_sub(1);
+        spares
     }
 
     fn has(&self, fault: Fault) -> bool {
@@ -85,6 +101,9 @@ struct FaultyCredential {
 
 impl CredentialApi for FaultyCredential {
     fn set_secret(&self, secret: &[u8]) -> Result<(), StoreError> {
+        if self.store.spares() {
+            return self.entry.set_secret(secret);
+        }
         if self.store.has(Fault::Set) {
             return Err(StoreError::PlatformFailure("disk on fire".into()));
         }

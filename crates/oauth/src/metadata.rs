@@ -10,6 +10,10 @@ use crate::{Class, Endpoint, HttpResponse, Issuer, PlainHttp, RetryAfter, Unread
 pub struct Metadata {
     /// Where tokens are asked for.
     pub token_endpoint: Endpoint,
+    /// Where they are asked for over connections that show a client certificate: `token_endpoint` of
+    /// `mtls_endpoint_aliases` (RFC 8705 section 5), or the same as above. If the alias can't be used, that is of concern to
+    /// those clients only.
+    pub mtls_token_endpoint: Result<Endpoint, UrlError>,
     /// `token_endpoint_auth_methods_supported`; absent means `client_secret_basic`.
     pub auth_methods: Option<Vec<String>>,
     /// `token_endpoint_auth_signing_alg_values_supported`.
@@ -34,9 +38,15 @@ impl Metadata {
         }
         let document: Document = response.json().map_err(MetadataError::Malformed)?;
         check_issuer(document.issuer.as_deref(), expected)?;
-        let token_endpoint = document.token_endpoint.ok_or(MetadataError::NoTokenEndpoint)?;
+        let named = document.token_endpoint.ok_or(MetadataError::NoTokenEndpoint)?;
+        let token_endpoint = Endpoint::parse(&named, plain_http).map_err(MetadataError::Endpoint)?;
+        let alias = document.mtls_endpoint_aliases.and_then(|aliases| aliases.token_endpoint);
         Ok(Self {
-            token_endpoint: Endpoint::parse(&token_endpoint, plain_http).map_err(MetadataError::Endpoint)?,
+            mtls_token_endpoint: match alias {
+                Some(alias) => Endpoint::parse(&alias, plain_http),
+                None => Ok(token_endpoint.clone()),
+            },
+            token_endpoint,
             auth_methods: document.token_endpoint_auth_methods_supported,
             assertion_algorithms: document.token_endpoint_auth_signing_alg_values_supported,
         })
@@ -47,8 +57,14 @@ impl Metadata {
 struct Document {
     issuer: Option<String>,
     token_endpoint: Option<String>,
+    mtls_endpoint_aliases: Option<Aliases>,
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     token_endpoint_auth_signing_alg_values_supported: Option<Vec<String>>,
+}
+
+#[derive(Deserialize)]
+struct Aliases {
+    token_endpoint: Option<String>,
 }
 
 /// RFC 8414 section 3.3: identical, or else one server could pass for another.
@@ -184,8 +200,27 @@ mod tests {
         assert_eq!(metadata.token_endpoint.as_str(), "https://tokens.example/token");
         assert_eq!(metadata.auth_methods.unwrap(), ["client_secret_basic", "private_key_jwt"]);
         assert_eq!(metadata.assertion_algorithms.unwrap(), ["RS256"]);
+        assert_eq!(metadata.mtls_token_endpoint, Ok(metadata.token_endpoint));
         let least = parse_body(&document(ISSUER, "https://as.example/token")).unwrap();
         assert_eq!((least.auth_methods, least.assertion_algorithms), (None, None));
+    }
+
+    #[test]
+    fn the_alias_for_certificates_is_read_and_a_bad_one_spoils_nothing_else() {
+        let with = |aliases: &str| {
+            let body = format!(
+                r#"{{"issuer":"{ISSUER}","token_endpoint":"https://as.example/token","mtls_endpoint_aliases":{aliases}}}"#
+            );
+            let metadata = parse_body(&body).unwrap();
+            assert_eq!(metadata.token_endpoint.as_str(), "https://as.example/token");
+            metadata.mtls_token_endpoint.map(|endpoint| endpoint.as_str().to_owned())
+        };
+        let mtls = "https://mtls.as.example/token";
+        assert_eq!(with(&format!(r#"{{"token_endpoint":"{mtls}"}}"#)).as_deref(), Ok(mtls));
+        for none in [r#"{"revocation_endpoint":"https://mtls.as.example/revoke"}"#, "{}", "null"] {
+            assert_eq!(with(none).as_deref(), Ok("https://as.example/token"), "{none}");
+        }
+        assert_eq!(with(r#"{"token_endpoint":"http://as.example/token"}"#), Err(UrlError::PlainHttp));
     }
 
     #[test]

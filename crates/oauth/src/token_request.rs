@@ -56,6 +56,8 @@ pub enum Authentication<'a> {
     },
     /// `private_key_jwt` or `client_secret_jwt`: the signed [`Assertion`](crate::Assertion).
     Assertion(&'a SecretString),
+    /// `tls_client_auth` and `self_signed_tls_client_auth`: the connection's certificate says it (RFC 8705).
+    Certificate,
 }
 
 /// How client ID and secret are written into a Basic header.
@@ -100,6 +102,8 @@ impl TokenRequest<'_> {
                 form.push("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
                 form.push("client_assertion", assertion.expose());
             }
+            // RFC 8705 section 2: the server has to find out whose certificate to expect.
+            Authentication::Certificate => form.push("client_id", self.client_id),
         }
         let mut request = HttpRequest::post_form(self.endpoint.clone(), form.encode());
         if let Authentication::SecretBasic { secret, encoding } = authentication {
@@ -213,6 +217,13 @@ mod tests {
              &client_assertion_type=urn%3Aietf%3Aparams%3Aoauth%3Aclient-assertion-type%3Ajwt-bearer\
              &client_assertion=eyJh.eyJp.c2ln"
         );
+        assert_eq!(header(&sent, "authorization"), None);
+    }
+
+    #[test]
+    fn a_client_with_a_certificate_says_who_it_is_and_nothing_more() {
+        let sent = request(&endpoint(), "app").authenticate(Authentication::Certificate);
+        assert_eq!(body(&sent), "grant_type=client_credentials&client_id=app");
         assert_eq!(header(&sent, "authorization"), None);
     }
 

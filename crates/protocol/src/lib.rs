@@ -17,9 +17,9 @@ pub use codec::{DecodeError, EncodeError, decode, encode, encode_into};
 pub use failure::{Failure, FailureCode, Party};
 pub use frame::{FrameBuffer, Oversize, frame};
 pub use message::{
-    Command, Credential, CredentialKind, CredentialStatus, GetToken, KeyAlgorithm, LastError, Outcomes,
-    Preset, PublicKey, Rejected, Renewed, Reply, Request, Response, State, Status, StatusPage, Store, Token,
-    TokenReply,
+    CertificateForm, Check, Command, Credential, CredentialKind, CredentialStatus, GetToken, KeyAlgorithm,
+    LastError, Moved, NextCredential, Outcomes, Preset, PublicKey, Rejected, Renewed, Reply, Request,
+    Response, Standing, State, Status, StatusPage, Store, Storing, Token, TokenReply, Verdict,
 };
 
 /// The id of the last reply on a connection that the daemon closes for a reason of its own, such as a quota.

@@ -1,10 +1,19 @@
 //! Requests and replies of version 1.
 
+mod checks;
+mod credentials;
+mod states;
+
 use bincode::enc::Encoder;
 use bincode::error::EncodeError;
 use bincode::{Decode, Encode};
 use tokenbroker_secret::{Secret, SecretString};
 
+pub use self::checks::{Check, Verdict};
+pub use self::credentials::{
+    CertificateForm, Credential, CredentialKind, KeyAlgorithm, Moved, PublicKey, Standing, Store, Storing,
+};
+pub use self::states::{CredentialStatus, LastError, NextCredential, Outcomes, State, Status, StatusPage};
 use crate::Failure;
 
 /// One request. Requests may be sent without waiting for earlier replies; these may come in another order.
@@ -46,16 +55,21 @@ pub enum Command {
         client: String,
         /// The secret.
         secret: SecretString,
+        /// Beside which others.
+        storing: Storing,
     },
     /// Which credentials are stored; answered with [`Response::Credentials`].
     CredentialList {
         /// Only this client's.
         client: Option<String>,
     },
-    /// Removes every credential of a client, and its tokens; answered with [`Response::Credentials`]: those removed.
+    /// Removes every credential of a client, and its tokens, or the next credential only; answered with
+    /// [`Response::Credentials`]: those removed.
     CredentialRemove {
         /// The client's name.
         client: String,
+        /// Only the one that is to take the place of the one in use.
+        next_only: bool,
     },
     /// Generates a key pair in the key store; answered with [`Response::PublicKeys`].
     KeyGenerate {
@@ -67,6 +81,8 @@ pub enum Command {
         bits: Option<u32>,
         /// The key ID; by default the JWK thumbprint (RFC 7638).
         kid: Option<String>,
+        /// Beside which others.
+        storing: Storing,
     },
     /// Stores a private key; answered with [`Response::PublicKeys`].
     KeyImport {
@@ -78,6 +94,8 @@ pub enum Command {
         pem: Secret,
         /// The key ID; by default the JWK thumbprint (RFC 7638).
         kid: Option<String>,
+        /// Beside which others.
+        storing: Storing,
     },
     /// The public halves of a client's keys; answered with [`Response::PublicKeys`].
     KeyPublic {
@@ -109,6 +127,29 @@ pub enum Command {
     },
     /// Authorization servers that the daemon knows by name; answered with [`Response::Presets`]. Anybody may ask.
     Presets,
+    /// Moves all credentials to another store; answered with [`Response::Moved`].
+    CredentialsMove {
+        /// Where they are to rest.
+        to: Store,
+    },
+    /// A certificate for a key of the key store, or a request for one; answered with [`Response::Certificate`].
+    KeyCertificate {
+        /// The client's name.
+        client: String,
+        /// Which key; by default the one that is to take the place of the one in use, or else that.
+        kid: Option<String>,
+        /// The common name of its subject; by default the client ID.
+        common_name: Option<String>,
+        /// Which of the two.
+        form: CertificateForm,
+    },
+    /// Makes one token request, of which nothing is kept, and explains each step; answered with [`Response::Checks`].
+    Test {
+        /// The client's name.
+        client: String,
+    },
+    /// Looks at the set-up of this host and of every client; answered with [`Response::Checks`].
+    Doctor,
 }
 
 /// Asks for the current token of a client.
@@ -174,6 +215,12 @@ pub enum Response {
     Withdrawn,
     /// Authorization servers that are known by name.
     Presets(Vec<Preset>),
+    /// Where the credentials are now.
+    Moved(Moved),
+    /// A certificate or a request for one, in PEM.
+    Certificate(String),
+    /// What was looked at, in that order, and what was found.
+    Checks(Vec<Check>),
 }
 
 /// A token that may be used now.
@@ -239,186 +286,6 @@ impl Encode for TokenReply<'_> {
         (self.expires_in_ms, self.serve_for_ms, self.answered_at_ms, self.expires_at_ms).encode(encoder)?;
         (scope, self.generation, self.min_ttl_met, self.handle).encode(encoder)
     }
-}
-
-/// Some clients' states, in the order of their names.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Encode, Decode)]
-pub struct StatusPage {
-    /// The states.
-    pub clients: Vec<Status>,
-    /// Whether there are more after the last one.
-    pub more: bool,
-    /// What an operator should know of the daemon as a whole, such as what its key store protects against.
-    pub notes: Vec<String>,
-}
-
-/// How a client is doing.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct Status {
-    /// The client's name.
-    pub client: String,
-    /// The issuer's name.
-    pub issuer: String,
-    /// The state.
-    pub state: State,
-    /// Whether a token request is under way.
-    pub renewing: bool,
-    /// Whether one is due, and waits for its turn at the issuer.
-    pub queued: bool,
-    /// How long the token may still be used, in milliseconds; `None` without one.
-    pub expires_in_ms: Option<u64>,
-    /// When it is renewed, in milliseconds from now; `None` while that is under way or without a plan.
-    pub renew_in_ms: Option<u64>,
-    /// The token's generation; 0 before the first.
-    pub generation: u64,
-    /// Token requests since the start, failed ones and the one under way included.
-    pub token_requests: u64,
-    /// What came of them.
-    pub outcomes: Outcomes,
-    /// Tokens given to callers since the start.
-    pub gets: u64,
-    /// Those of them that were given at once, from the cache: each is a token request avoided.
-    pub gets_from_cache: u64,
-    /// Callers that wait for a token now.
-    pub waiting: u64,
-    /// For how many parts of what is configured a token is held besides: of fewer scopes or resources.
-    pub narrowed: u64,
-    /// The last failure, until a token request succeeds.
-    pub last_error: Option<LastError>,
-    /// The credential in use.
-    pub credential: Option<CredentialStatus>,
-    /// How far the clock of the authorization server is ahead of this host's, in seconds; `None` if the two agree.
-    pub clock_offset: Option<i64>,
-    /// What happened, what happens next and when: lines to read, if the status of this client alone was asked for.
-    pub explanation: Vec<String>,
-}
-
-/// What came of token requests, by whose fault a failure is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Encode, Decode)]
-pub struct Outcomes {
-    /// A token.
-    pub issued: u64,
-    /// A failure that passes by itself: the network, an overloaded server.
-    pub transient: u64,
-    /// The credential was refused.
-    pub credential: u64,
-    /// The request was refused: its scope, its grant type.
-    pub request: u64,
-}
-
-/// Where a client stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
-#[non_exhaustive]
-pub enum State {
-    /// It has a credential, and nothing was fetched yet.
-    Pending,
-    /// It has a token.
-    Warm,
-    /// It has a token, though the last renewal failed.
-    Degraded,
-    /// It has no token, and the last failure was transient.
-    Unavailable,
-    /// It has no token, and somebody must act: no credential, or a refused one.
-    Blocked,
-}
-
-/// A failure that an operator may want to know of.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct LastError {
-    /// The RFC 6749 error code, or `network`, `timeout`, `tls`, `http`, `malformed`, `key_store`, `no_credential`.
-    pub code: String,
-    /// What happened, in words.
-    pub message: String,
-    /// When the next attempt is due, in milliseconds from now.
-    pub next_try_in_ms: Option<u64>,
-}
-
-/// Which credential a client uses.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct CredentialStatus {
-    /// Where it rests.
-    pub store: Store,
-    /// What it is.
-    pub kind: CredentialKind,
-    /// Its random version.
-    pub version: String,
-}
-
-/// A stored credential, without what is secret in it.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct Credential {
-    /// The client's name.
-    pub client: String,
-    /// Its random version.
-    pub version: String,
-    /// Where it rests.
-    pub store: Store,
-    /// What it is.
-    pub kind: CredentialKind,
-    /// The key ID of a key.
-    pub kid: Option<String>,
-    /// The algorithm of a key.
-    pub algorithm: Option<KeyAlgorithm>,
-    /// When it was stored, in seconds since 1970 (UTC).
-    pub created: u64,
-}
-
-/// Where credentials rest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
-#[non_exhaustive]
-pub enum Store {
-    /// The keyring of the operating system.
-    OsKeyring,
-    /// The encrypted file in the state directory.
-    EncryptedFile,
-}
-
-/// What a credential is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
-#[non_exhaustive]
-pub enum CredentialKind {
-    /// A shared secret.
-    Secret,
-    /// A private key.
-    PrivateKey,
-}
-
-/// What a key signs with (RFC 7518 section 3.1, RFC 8037).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Encode, Decode)]
-pub enum KeyAlgorithm {
-    /// RSASSA-PKCS1-v1_5 with SHA-256.
-    Rs256,
-    /// RSASSA-PSS with SHA-256.
-    Ps256,
-    /// ECDSA on P-256 with SHA-256.
-    Es256,
-    /// Ed25519.
-    EdDsa,
-    /// RSASSA-PKCS1-v1_5 with SHA-384.
-    Rs384,
-    /// RSASSA-PKCS1-v1_5 with SHA-512.
-    Rs512,
-    /// RSASSA-PSS with SHA-384.
-    Ps384,
-    /// RSASSA-PSS with SHA-512.
-    Ps512,
-    /// ECDSA on P-384 with SHA-384.
-    Es384,
-    /// ECDSA on P-521 with SHA-512.
-    Es512,
-}
-
-/// The public half of a key.
-#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
-pub struct PublicKey {
-    /// The key ID.
-    pub kid: String,
-    /// What the key signs with.
-    pub algorithm: KeyAlgorithm,
-    /// SubjectPublicKeyInfo in PEM.
-    pub pem: String,
-    /// A JWK (RFC 7517) as a JSON object.
-    pub jwk: String,
 }
 
 /// An authorization server that is known by name.

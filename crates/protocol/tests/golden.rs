@@ -10,9 +10,10 @@
 use std::fmt::{Debug, Write};
 
 use tokenbroker_protocol::{
-    Command, Credential, CredentialKind, CredentialStatus, DecodeError, Failure, FailureCode, GetToken,
-    KeyAlgorithm, LastError, Outcomes, Party, Preset, PublicKey, Rejected, Renewed, Reply, Request, Response,
-    State, Status, StatusPage, Store, Token, decode, encode,
+    CertificateForm, Check, Command, Credential, CredentialKind, CredentialStatus, DecodeError, Failure,
+    FailureCode, GetToken, KeyAlgorithm, LastError, Moved, NextCredential, Outcomes, Party, Preset,
+    PublicKey, Rejected, Renewed, Reply, Request, Response, Standing, State, Status, StatusPage, Store,
+    Storing, Token, Verdict, decode, encode,
 };
 
 /// Encodes to exactly these bytes, and these bytes decode to it.
@@ -115,10 +116,23 @@ fn requests_of_administrators() {
     let client = || "a".to_owned();
     request(1, Command::Renew { client: client(), wait_ms: 70_000 }, "01 03 0161 fc70110100");
     request(1, Command::Reload, "01 04");
-    request(1, Command::SecretSet { client: client(), secret: "p+:%".into() }, "01 05 0161 04702b3a25");
+    let storing = Storing::default();
+    let next = Storing { as_next: true, expires: Some(1_801_353_600) };
+    let secret = || "p+:%".into();
+    request(
+        1,
+        Command::SecretSet { client: client(), secret: secret(), storing },
+        "01 05 0161 04702b3a25 00 00",
+    );
+    request(
+        1,
+        Command::SecretSet { client: client(), secret: secret(), storing: next },
+        "01 05 0161 04702b3a25 01 01fc80795e6b",
+    );
     request(1, Command::CredentialList { client: None }, "01 06 00");
     request(1, Command::CredentialList { client: Some(client()) }, "01 06 010161");
-    request(1, Command::CredentialRemove { client: client() }, "01 07 0161");
+    request(1, Command::CredentialRemove { client: client(), next_only: false }, "01 07 0161 00");
+    request(1, Command::CredentialRemove { client: client(), next_only: true }, "01 07 0161 01");
     request(
         1,
         Command::KeyGenerate {
@@ -126,13 +140,14 @@ fn requests_of_administrators() {
             algorithm: Some(KeyAlgorithm::Rs256),
             bits: Some(3072),
             kid: Some("k".into()),
+            storing: Storing { as_next: true, expires: None },
         },
-        "01 08 0161 0100 01fb000c 01016b",
+        "01 08 0161 0100 01fb000c 01016b 01 00",
     );
     request(
         1,
-        Command::KeyGenerate { client: client(), algorithm: None, bits: None, kid: None },
-        "01 08 0161 00 00 00",
+        Command::KeyGenerate { client: client(), algorithm: None, bits: None, kid: None, storing },
+        "01 08 0161 00 00 00 00 00",
     );
     request(
         1,
@@ -141,12 +156,37 @@ fn requests_of_administrators() {
             algorithm: Some(KeyAlgorithm::Es256),
             pem: [0x00, 0xff][..].into(),
             kid: None,
+            storing,
         },
-        "01 09 0161 0102 0200ff 00",
+        "01 09 0161 0102 0200ff 00 00 00",
     );
     request(1, Command::KeyPublic { client: client() }, "01 0a 0161");
     request(1, Command::KeyRetire { client: client(), kid: "k".into() }, "01 0b 0161 016b");
-    no_variant::<Command>(0x10);
+    request(1, Command::CredentialsMove { to: Store::EncryptedFile }, "01 10 01");
+    request(
+        1,
+        Command::KeyCertificate {
+            client: client(),
+            kid: Some("k".into()),
+            common_name: Some("n".into()),
+            form: CertificateForm::SelfSigned { days: 365 },
+        },
+        "01 11 0161 01016b 01016e 01fb6d01",
+    );
+    request(
+        1,
+        Command::KeyCertificate {
+            client: client(),
+            kid: None,
+            common_name: None,
+            form: CertificateForm::Request,
+        },
+        "01 11 0161 00 00 00",
+    );
+    request(1, Command::Test { client: client() }, "01 12 0161");
+    request(1, Command::Doctor, "01 13");
+    no_variant::<Command>(0x14);
+    no_variant::<CertificateForm>(0x02);
 }
 
 #[test]
@@ -222,14 +262,25 @@ fn states_of_clients() {
             store: Store::EncryptedFile,
             kind: CredentialKind::PrivateKey,
             version: "v1".into(),
+            expires: Some(4),
         }),
+        next_credential: Some(NextCredential {
+            credential: CredentialStatus {
+                store: Store::OsKeyring,
+                kind: CredentialKind::Secret,
+                version: "v2".into(),
+                expires: None,
+            },
+            refused: Some(LastError { code: "c".into(), message: "m".into(), next_try_in_ms: None }),
+        }),
+        certificate_expires: Some(-2),
         clock_offset: Some(-300),
         explanation: vec!["b".into(), "cd".into()],
     };
     reply(
         Response::Status(StatusPage { clients: vec![status], more: true, notes: vec!["n".into()] }),
-        "01 03 01 0161 027070 02 01 01 0164 01c8 03 04 06070809 05 0a 0b 0c 0103746c73026e6f01fa 010101027631 \
-         01fb5702 020162026364 01 01016e",
+        "01 03 01 0161 027070 02 01 01 0164 01c8 03 04 06070809 05 0a 0b 0c 0103746c73026e6f01fa 01010102763101 04 \
+         01 0000027632 00 01 0163 016d 00 0103 01fb5702 020162026364 01 01016e",
     );
 }
 
@@ -241,27 +292,48 @@ fn outcomes_of_administration() {
         version: "v1".into(),
         store: Store::OsKeyring,
         kind: CredentialKind::Secret,
+        standing: Standing::Next,
         kid: None,
         algorithm: None,
-        created: 1,
+        created: None,
+        expires: Some(2),
     };
     let key = Credential {
         client: "a".into(),
         version: "v2".into(),
         store: Store::EncryptedFile,
         kind: CredentialKind::PrivateKey,
+        standing: Standing::Current,
         kid: Some("k".into()),
         algorithm: Some(KeyAlgorithm::Ps256),
-        created: 1_700_000_000,
+        created: Some(1_700_000_000),
+        expires: None,
     };
     reply(
         Response::Credentials(vec![secret, key]),
-        "01 05 02 0161 027631 00 00 00 00 01 0161 027632 01 01 01016b 0101 fc00f15365",
+        "01 05 02 0161 027631 00 00 01 00 00 00 0102 0161 027632 01 01 00 01016b 0101 01fc00f15365 00",
     );
-    let public =
-        PublicKey { kid: "k".into(), algorithm: KeyAlgorithm::Es256, pem: "P".into(), jwk: "{}".into() };
-    reply(Response::PublicKeys(vec![public]), "01 06 01 016b 02 0150 027b7d");
-    no_variant::<Response>(0x09);
+    let public = PublicKey {
+        standing: Standing::Previous,
+        kid: "k".into(),
+        algorithm: KeyAlgorithm::Es256,
+        pem: "P".into(),
+        jwk: "{}".into(),
+    };
+    reply(Response::PublicKeys(vec![public]), "01 06 01 02 016b 02 0150 027b7d");
+    let moved = Moved {
+        from: Store::EncryptedFile,
+        to: Store::OsKeyring,
+        credentials: 3,
+        left_behind: vec!["x".into()],
+        configured: Some(Store::EncryptedFile),
+    };
+    reply(Response::Moved(moved), "01 09 01 00 03 01 0178 0101");
+    reply(Response::Certificate("P".into()), "01 0a 0150");
+    let check =
+        Check { subject: "s".into(), verdict: Verdict::Bad, finding: "f".into(), remedy: Some("r".into()) };
+    reply(Response::Checks(vec![check]), "01 0b 01 0173 03 0166 010172");
+    no_variant::<Response>(0x0c);
 }
 
 #[test]
@@ -287,7 +359,9 @@ fn the_places_of_variants() {
     ]);
     golden_variants(&[Party::Caller, Party::Operator, Party::Server]);
     golden_variants(&[State::Pending, State::Warm, State::Degraded, State::Unavailable, State::Blocked]);
-    golden_variants(&[Store::OsKeyring, Store::EncryptedFile]);
+    golden_variants(&[Store::OsKeyring, Store::EncryptedFile, Store::SystemdCredentials]);
+    golden_variants(&[Standing::Current, Standing::Next, Standing::Previous]);
+    golden_variants(&[Verdict::Good, Verdict::Skipped, Verdict::Warning, Verdict::Bad]);
     golden_variants(&[CredentialKind::Secret, CredentialKind::PrivateKey]);
     golden_variants(&[
         KeyAlgorithm::Rs256,

@@ -6,9 +6,9 @@ use std::time::{Duration, UNIX_EPOCH};
 use tokenbroker_client::{Token, TokenRequest};
 
 use crate::args::{Format, Get};
-use crate::duration;
 use crate::exit::Error;
-use crate::output::{self, json, token, words};
+use crate::output::{self, json, token};
+use crate::{date, duration};
 
 pub(crate) fn run(socket: Option<&Path>, get: &Get) -> Result<(), Error> {
     // Connects when it is asked: that may be worth waiting for.
@@ -45,7 +45,7 @@ fn shown<'a>(client: &'a str, token: &'a Token) -> json::Token<'a> {
         access_token: token.value(),
         token_type: token.token_type(),
         expires_in: token.expires_in().as_secs(),
-        expires_at: words::rfc3339(expires_at.as_secs()),
+        expires_at: date::rfc3339(expires_at.as_secs()),
         scope: token.scope(),
         generation: token.generation(),
         min_ttl_met: token.min_ttl_met(),

@@ -5,6 +5,7 @@ use tokenbroker_client::protocol::{self, Command, Response};
 
 use super::QUICK;
 use crate::args::Status;
+use crate::clock;
 use crate::exit::Error;
 use crate::output::{self, json, table};
 
@@ -14,13 +15,16 @@ pub(crate) fn run(broker: &Broker, status: &Status) -> Result<(), Error> {
         let clients: Vec<json::Status<'_>> = clients.iter().map(json::Status::from).collect();
         output::write(&output::json_line(&clients)?)?;
     } else {
-        output::write(table::status(&clients, &notes).as_bytes())?;
+        output::write(table::status(&clients, &notes, clock::unix_seconds()).as_bytes())?;
     }
     Ok(())
 }
 
 /// The states in the order of the clients' names, and each note once.
-fn all_pages(broker: &Broker, client: Option<&str>) -> Result<(Vec<protocol::Status>, Vec<String>), Error> {
+pub(super) fn all_pages(
+    broker: &Broker,
+    client: Option<&str>,
+) -> Result<(Vec<protocol::Status>, Vec<String>), Error> {
     let mut clients: Vec<protocol::Status> = Vec::new();
     let mut notes = Vec::new();
     loop {

@@ -5,6 +5,7 @@
 use serde::Serialize;
 use tokenbroker_client::protocol;
 
+use crate::date;
 use crate::output::words;
 
 /// `get --json`.
@@ -34,6 +35,8 @@ pub(crate) struct Status<'a> {
     gets: u64,
     last_error: Option<LastError<'a>>,
     credential: Option<CredentialStatus<'a>>,
+    next_credential: Option<NextCredential<'a>>,
+    certificate_expires: Option<String>,
     queued: bool,
     outcomes: Outcomes,
     gets_from_cache: u64,
@@ -55,16 +58,10 @@ impl<'a> From<&'a protocol::Status> for Status<'a> {
             generation: status.generation,
             token_requests: status.token_requests,
             gets: status.gets,
-            last_error: status.last_error.as_ref().map(|error| LastError {
-                code: &error.code,
-                message: &error.message,
-                next_try_in: error.next_try_in_ms.map(seconds),
-            }),
-            credential: status.credential.as_ref().map(|credential| CredentialStatus {
-                store: words::store(credential.store),
-                kind: words::kind(credential.kind),
-                version: &credential.version,
-            }),
+            last_error: status.last_error.as_ref().map(Into::into),
+            credential: status.credential.as_ref().map(Into::into),
+            next_credential: status.next_credential.as_ref().map(Into::into),
+            certificate_expires: status.certificate_expires.map(date::rfc3339),
             queued: status.queued,
             outcomes: status.outcomes.into(),
             gets_from_cache: status.gets_from_cache,
@@ -98,11 +95,42 @@ struct LastError<'a> {
     next_try_in: Option<u64>,
 }
 
+impl<'a> From<&'a protocol::LastError> for LastError<'a> {
+    fn from(error: &'a protocol::LastError) -> Self {
+        Self { code: &error.code, message: &error.message, next_try_in: error.next_try_in_ms.map(seconds) }
+    }
+}
+
 #[derive(Serialize)]
 struct CredentialStatus<'a> {
     store: &'static str,
     kind: &'static str,
     version: &'a str,
+    expires: Option<String>,
+}
+
+impl<'a> From<&'a protocol::CredentialStatus> for CredentialStatus<'a> {
+    fn from(credential: &'a protocol::CredentialStatus) -> Self {
+        Self {
+            store: words::store(credential.store),
+            kind: words::kind(credential.kind),
+            version: &credential.version,
+            expires: credential.expires.map(date::rfc3339),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct NextCredential<'a> {
+    #[serde(flatten)]
+    credential: CredentialStatus<'a>,
+    refused: Option<LastError<'a>>,
+}
+
+impl<'a> From<&'a protocol::NextCredential> for NextCredential<'a> {
+    fn from(next: &'a protocol::NextCredential) -> Self {
+        Self { credential: (&next.credential).into(), refused: next.refused.as_ref().map(Into::into) }
+    }
 }
 
 /// One object of `secret list --json` and `key list --json`.
@@ -114,7 +142,9 @@ pub(crate) struct Credential<'a> {
     kind: &'static str,
     kid: Option<&'a str>,
     algorithm: Option<&'static str>,
-    created: String,
+    created: Option<String>,
+    standing: &'static str,
+    expires: Option<String>,
 }
 
 impl<'a> From<&'a protocol::Credential> for Credential<'a> {
@@ -126,7 +156,29 @@ impl<'a> From<&'a protocol::Credential> for Credential<'a> {
             kind: words::kind(credential.kind),
             kid: credential.kid.as_deref(),
             algorithm: credential.algorithm.map(words::algorithm),
-            created: words::rfc3339(credential.created),
+            created: credential.created.map(date::rfc3339),
+            standing: words::standing(credential.standing),
+            expires: credential.expires.map(date::rfc3339),
+        }
+    }
+}
+
+/// One object of `test --json` and `doctor --json`.
+#[derive(Serialize)]
+pub(crate) struct Check<'a> {
+    subject: &'a str,
+    verdict: &'static str,
+    finding: &'a str,
+    remedy: Option<&'a str>,
+}
+
+impl<'a> From<&'a protocol::Check> for Check<'a> {
+    fn from(check: &'a protocol::Check) -> Self {
+        Self {
+            subject: &check.subject,
+            verdict: words::verdict(check.verdict),
+            finding: &check.finding,
+            remedy: check.remedy.as_deref(),
         }
     }
 }
@@ -137,7 +189,7 @@ fn seconds(milliseconds: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use tokenbroker_client::protocol::{CredentialKind, KeyAlgorithm, State, Store};
+    use tokenbroker_client::protocol::{CredentialKind, KeyAlgorithm, Standing, State, Store, Verdict};
 
     use super::*;
 
@@ -160,12 +212,14 @@ mod tests {
             narrowed: 0,
             last_error: None,
             credential: None,
+            next_credential: None,
+            certificate_expires: None,
             clock_offset: None,
             explanation: Vec::new(),
         };
         assert_eq!(
             serde_json::to_string(&Status::from(&nothing)).unwrap(),
-            r#"{"client":"signtext","issuer":"signaturgruppen-pp","state":"pending","renewing":true,"expires_in":null,"renew_in":null,"generation":0,"token_requests":1,"gets":0,"last_error":null,"credential":null,"queued":false,"outcomes":{"issued":0,"transient":0,"credential":0,"request":0},"gets_from_cache":0,"waiting":0,"narrowed":0,"clock_offset":null,"explanation":[]}"#
+            r#"{"client":"signtext","issuer":"signaturgruppen-pp","state":"pending","renewing":true,"expires_in":null,"renew_in":null,"generation":0,"token_requests":1,"gets":0,"last_error":null,"credential":null,"next_credential":null,"certificate_expires":null,"queued":false,"outcomes":{"issued":0,"transient":0,"credential":0,"request":0},"gets_from_cache":0,"waiting":0,"narrowed":0,"clock_offset":null,"explanation":[]}"#
         );
     }
 
@@ -195,13 +249,28 @@ mod tests {
                 store: Store::OsKeyring,
                 kind: CredentialKind::PrivateKey,
                 version: "5f0c".into(),
+                expires: None,
             }),
+            next_credential: Some(protocol::NextCredential {
+                credential: protocol::CredentialStatus {
+                    store: Store::EncryptedFile,
+                    kind: CredentialKind::Secret,
+                    version: "77aa".into(),
+                    expires: Some(1_801_353_600),
+                },
+                refused: Some(protocol::LastError {
+                    code: "invalid_client".into(),
+                    message: "the credential was refused".into(),
+                    next_try_in_ms: Some(300_000),
+                }),
+            }),
+            certificate_expires: Some(951_782_400),
             clock_offset: Some(-240),
             explanation: vec!["It has a token.".into()],
         };
         assert_eq!(
             serde_json::to_string(&Status::from(&degraded)).unwrap(),
-            r#"{"client":"signtext","issuer":"signaturgruppen-pp","state":"degraded","renewing":false,"expires_in":899,"renew_in":12,"generation":4,"token_requests":9,"gets":1000,"last_error":{"code":"timeout","message":"no answer within 10 s","next_try_in":12},"credential":{"store":"os-keyring","kind":"private-key","version":"5f0c"},"queued":true,"outcomes":{"issued":4,"transient":3,"credential":2,"request":1},"gets_from_cache":996,"waiting":5,"narrowed":6,"clock_offset":-240,"explanation":["It has a token."]}"#
+            r#"{"client":"signtext","issuer":"signaturgruppen-pp","state":"degraded","renewing":false,"expires_in":899,"renew_in":12,"generation":4,"token_requests":9,"gets":1000,"last_error":{"code":"timeout","message":"no answer within 10 s","next_try_in":12},"credential":{"store":"os-keyring","kind":"private-key","version":"5f0c","expires":null},"next_credential":{"store":"encrypted-file","kind":"secret","version":"77aa","expires":"2027-01-31T00:00:00Z","refused":{"code":"invalid_client","message":"the credential was refused","next_try_in":300}},"certificate_expires":"2000-02-29T00:00:00Z","queued":true,"outcomes":{"issued":4,"transient":3,"credential":2,"request":1},"gets_from_cache":996,"waiting":5,"narrowed":6,"clock_offset":-240,"explanation":["It has a token."]}"#
         );
     }
 
@@ -214,11 +283,44 @@ mod tests {
             kind: CredentialKind::PrivateKey,
             kid: Some("2026-11".into()),
             algorithm: Some(KeyAlgorithm::EdDsa),
-            created: 951_782_400,
+            standing: Standing::Next,
+            created: Some(951_782_400),
+            expires: Some(1_801_353_600),
         };
         assert_eq!(
             serde_json::to_string(&Credential::from(&key)).unwrap(),
-            r#"{"client":"signtext","version":"5f0c","store":"encrypted-file","kind":"private-key","kid":"2026-11","algorithm":"EdDSA","created":"2000-02-29T00:00:00Z"}"#
+            r#"{"client":"signtext","version":"5f0c","store":"encrypted-file","kind":"private-key","kid":"2026-11","algorithm":"EdDSA","created":"2000-02-29T00:00:00Z","standing":"next","expires":"2027-01-31T00:00:00Z"}"#
         );
+        let known = protocol::Credential {
+            store: Store::SystemdCredentials,
+            standing: Standing::Current,
+            created: None,
+            expires: None,
+            ..key
+        };
+        assert_eq!(
+            serde_json::to_string(&Credential::from(&known)).unwrap(),
+            r#"{"client":"signtext","version":"5f0c","store":"systemd-credentials","kind":"private-key","kid":"2026-11","algorithm":"EdDSA","created":null,"standing":"current","expires":null}"#
+        );
+    }
+
+    #[test]
+    fn a_check_has_a_verdict_and_may_have_a_remedy() {
+        let shown = |verdict, remedy: Option<&str>| {
+            let check = protocol::Check {
+                subject: "clock".into(),
+                verdict,
+                finding: "it agrees".into(),
+                remedy: remedy.map(str::to_owned),
+            };
+            serde_json::to_string(&Check::from(&check)).unwrap()
+        };
+        assert_eq!(
+            shown(Verdict::Good, None),
+            r#"{"subject":"clock","verdict":"good","finding":"it agrees","remedy":null}"#
+        );
+        assert!(shown(Verdict::Skipped, None).contains(r#""verdict":"skipped""#));
+        assert!(shown(Verdict::Warning, Some("set it")).contains(r#""verdict":"warning""#));
+        assert!(shown(Verdict::Bad, Some("set it")).ends_with(r#""remedy":"set it"}"#));
     }
 }

@@ -1,19 +1,20 @@
 //! Tables for people: plain columns without lines or colours, the same on a terminal and in a file.
 
 use comfy_table::{Cell, CellAlignment, Row, Table, presets};
-use tokenbroker_client::protocol::{Credential, LastError, Status};
+use tokenbroker_client::protocol::{Credential, Status};
 
+use crate::date;
 use crate::duration::from_now;
-use crate::output::words;
+use crate::output::{notes, words};
 
 /// What stands where there is nothing to say.
 const NOTHING: &str = "-";
 
-/// The clients' states, then in full sentences what failed last and what else an operator should know. What a client is
-/// explained with takes the place of its failure.
-pub(crate) fn status(clients: &[Status], notes: &[String]) -> String {
+/// The clients' states, then in full sentences what failed last, what is to be known of their credentials, and what else
+/// an operator should know. What a client is explained with takes the place of the first two.
+pub(crate) fn status(clients: &[Status], general: &[String], now: i64) -> String {
     if clients.is_empty() {
-        return sections("no clients\n".to_owned(), &[notes]);
+        return sections("no clients\n".to_owned(), &[general]);
     }
     let mut table = plain([
         "CLIENT",
@@ -41,30 +42,47 @@ pub(crate) fn status(clients: &[Status], notes: &[String]) -> String {
     }
     let (explained, others): (Vec<&Status>, Vec<&Status>) =
         clients.iter().partition(|client| !client.explanation.is_empty());
-    let errors: Vec<String> = others
-        .iter()
-        .filter_map(|client| client.last_error.as_ref().map(|error| last_error(&client.client, error)))
-        .collect();
+    let errors: Vec<String> = others.iter().filter_map(|client| notes::failure(client)).collect();
+    let credentials: Vec<String> = others.iter().flat_map(|client| notes::credentials(client, now)).collect();
     let explanations: Vec<String> =
         explained.iter().flat_map(|client| client.explanation.iter().cloned()).collect();
-    sections(lines(&table), &[&explanations, &errors, notes])
+    sections(lines(&table), &[&explanations, &errors, &credentials, general])
 }
 
-/// The stored credentials.
+/// The stored credentials. Where there is no key among them, nor is there a column for key IDs.
 pub(crate) fn credentials(credentials: &[Credential]) -> String {
-    let mut table = plain(["CLIENT", "KIND", "ALGORITHM", "KID", "STORE", "VERSION", "STORED"]);
+    /// The place of the key ID.
+    const KID: usize = 3;
+    let with_keys = credentials.iter().any(|credential| credential.kid.is_some());
+    let columns = |mut cells: Vec<String>| {
+        if !with_keys {
+            cells.remove(KID);
+        }
+        cells
+    };
+    let header = ["CLIENT", "USE", "KIND", "KID", "STORE", "VERSION", "STORED", "EXPIRES"];
+    let mut table = plain(columns(header.map(str::to_owned).into()));
     for credential in credentials {
-        table.add_row([
-            credential.client.as_str(),
-            words::kind(credential.kind),
-            credential.algorithm.map_or(NOTHING, words::algorithm),
-            credential.kid.as_deref().unwrap_or(NOTHING),
-            words::store(credential.store),
-            &credential.version,
-            &words::rfc3339(credential.created),
-        ]);
+        table.add_row(columns(vec![
+            credential.client.clone(),
+            words::usage(credential.standing).to_owned(),
+            kind_of(credential),
+            credential.kid.clone().unwrap_or_else(nothing),
+            words::store(credential.store).to_owned(),
+            credential.version.clone(),
+            credential.created.map_or_else(nothing, date::day),
+            credential.expires.map_or_else(nothing, date::day),
+        ]));
     }
     lines(&table)
+}
+
+/// A secret, or what kind of key.
+fn kind_of(credential: &Credential) -> String {
+    match credential.algorithm {
+        Some(algorithm) => format!("key {}", words::algorithm(algorithm)),
+        None => words::kind(credential.kind).to_owned(),
+    }
 }
 
 fn renewal(client: &Status) -> String {
@@ -82,19 +100,6 @@ fn credential(client: &Status) -> String {
     )
 }
 
-fn last_error(client: &str, error: &LastError) -> String {
-    let LastError { code, message, next_try_in_ms } = error;
-    let code = if names(message, code) { String::new() } else { format!(" ({code})") };
-    let next = next_try_in_ms.map(|ms| format!("; next try {}", from_now(ms))).unwrap_or_default();
-    format!("{client}: {message}{code}{next}")
-}
-
-/// Whether the code is one of the message's words: of `http`, HTTP 503 says more.
-fn names(message: &str, code: &str) -> bool {
-    let in_a_word = |character: char| character.is_ascii_alphanumeric() || character == '_';
-    message.split(|character| !in_a_word(character)).any(|word| word.eq_ignore_ascii_case(code))
-}
-
 fn nothing() -> String {
     NOTHING.to_owned()
 }
@@ -103,7 +108,7 @@ fn number(value: u64) -> Cell {
     Cell::new(value).set_alignment(CellAlignment::Right)
 }
 
-fn plain<const N: usize>(header: [&str; N]) -> Table {
+fn plain(header: impl IntoIterator<Item = impl Into<Cell>>) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_header(Row::from(header));
     for column in table.column_iter_mut() {
@@ -134,7 +139,8 @@ fn sections(mut text: String, sections: &[&[String]]) -> String {
 #[cfg(test)]
 mod tests {
     use tokenbroker_client::protocol::{
-        CredentialKind, CredentialStatus, KeyAlgorithm, Outcomes, State, Store,
+        CredentialKind, CredentialStatus, KeyAlgorithm, LastError, NextCredential, Outcomes, Standing, State,
+        Store,
     };
 
     use super::*;
@@ -157,6 +163,8 @@ mod tests {
             narrowed: 0,
             last_error: None,
             credential: None,
+            next_credential: None,
+            certificate_expires: None,
             clock_offset: None,
             explanation: Vec::new(),
         }
@@ -179,6 +187,7 @@ mod tests {
                 store: Store::OsKeyring,
                 kind: CredentialKind::Secret,
                 version: "5f0c".into(),
+                expires: None,
             }),
             ..client("signtext", State::Degraded)
         };
@@ -192,7 +201,7 @@ mod tests {
         };
         let notes = ["the key store is a file whose key lies beside it".to_owned()];
         assert_eq!(
-            status(&[blocked, degraded], &notes),
+            status(&[blocked, degraded], &notes, 0),
             "\
 CLIENT    ISSUER  STATE     EXPIRES         RENEWAL    GENERATION  REQUESTS  GETS  CREDENTIAL
 mail      pp      blocked   -               -                   0         0     0  none
@@ -225,7 +234,7 @@ the key store is a file whose key lies beside it
             ..client("signtext", State::Degraded)
         };
         assert_eq!(
-            status(&[explained], &["a note".into()]),
+            status(&[explained], &["a note".into()], 0),
             "\
 CLIENT    ISSUER  STATE     EXPIRES         RENEWAL  GENERATION  REQUESTS  GETS   CREDENTIAL
 signtext  pp      degraded  in 15 min 15 s  in 12 s          11        12  30412  none
@@ -239,47 +248,92 @@ a note
     }
 
     #[test]
-    fn the_code_of_an_error_is_shown_once() {
-        let shown = |message: &str, code: &str| {
-            last_error("a", &LastError { code: code.into(), message: message.into(), next_try_in_ms: None })
-        };
-        let refused = "the authorization server refused the client's credential (invalid_client)";
-        assert_eq!(shown(refused, "invalid_client"), format!("a: {refused}"));
-        let trouble = "the authorization server has a problem of its own (HTTP 503)";
-        assert_eq!(shown(trouble, "http"), format!("a: {trouble}"));
-        assert_eq!(shown("it asked for tlsa records", "tls"), "a: it asked for tlsa records (tls)");
+    fn without_clients_the_notes_remain() {
+        assert_eq!(status(&[], &[], 0), "no clients\n");
+        assert_eq!(status(&[], &["a note".into()], 0), "no clients\n\na note\n");
     }
 
     #[test]
-    fn without_clients_the_notes_remain() {
-        assert_eq!(status(&[], &[]), "no clients\n");
-        assert_eq!(status(&[], &["a note".into()]), "no clients\n\na note\n");
+    fn a_next_credential_and_what_expires_soon_stand_below_the_table() {
+        let soon = CredentialStatus {
+            store: Store::EncryptedFile,
+            kind: CredentialKind::Secret,
+            version: "5f0c".into(),
+            expires: Some(951_782_400),
+        };
+        let next =
+            NextCredential { credential: CredentialStatus { expires: None, ..soon.clone() }, refused: None };
+        let rotating = Status { next_credential: Some(next), ..client("mail", State::Warm) };
+        let expiring = Status {
+            credential: Some(soon),
+            certificate_expires: Some(951_782_400),
+            ..client("signtext", State::Warm)
+        };
+        let explained = Status { explanation: vec!["It has a token.".into()], ..expiring.clone() };
+        let now = 951_782_400 - 12 * 86_400;
+        assert_eq!(
+            status(&[rotating, expiring], &["a note".into()], now),
+            "\
+CLIENT    ISSUER  STATE  EXPIRES  RENEWAL  GENERATION  REQUESTS  GETS  CREDENTIAL
+mail      pp      warm   -        -                 0         0     0  none
+signtext  pp      warm   -        -                 0         0     0  secret in encrypted-file
+
+mail: its next secret is tried with the next token request: tokenbroker renew mail
+signtext: its secret expires in 12 d: tokenbroker secret set signtext --next
+signtext: its certificate expires in 12 d: have it renewed, put the new one in its place, then tokenbroker reload
+
+a note
+"
+        );
+        assert!(!status(&[explained], &[], now).contains("12 d"), "the explanation says it");
+    }
+
+    fn secret() -> Credential {
+        Credential {
+            client: "signtext".into(),
+            version: "5f0c77aa01234567".into(),
+            store: Store::EncryptedFile,
+            kind: CredentialKind::Secret,
+            standing: Standing::Current,
+            kid: None,
+            algorithm: None,
+            created: Some(0),
+            expires: None,
+        }
     }
 
     #[test]
     fn credentials_are_listed_with_what_they_are() {
-        let secret = Credential {
-            client: "signtext".into(),
-            version: "5f0c".into(),
-            store: Store::EncryptedFile,
-            kind: CredentialKind::Secret,
-            kid: None,
-            algorithm: None,
-            created: 0,
-        };
         let key = Credential {
             kind: CredentialKind::PrivateKey,
+            standing: Standing::Next,
             kid: Some("2026-11".into()),
             algorithm: Some(KeyAlgorithm::Es256),
-            ..secret.clone()
+            expires: Some(1_801_353_600),
+            ..secret()
         };
+        let old = Credential { standing: Standing::Previous, created: None, ..secret() };
         assert_eq!(
-            credentials(&[secret, key]),
+            credentials(&[secret(), key, old]),
             "\
-CLIENT    KIND         ALGORITHM  KID      STORE           VERSION  STORED
-signtext  secret       -          -        encrypted-file  5f0c     1970-01-01T00:00:00Z
-signtext  private-key  ES256      2026-11  encrypted-file  5f0c     1970-01-01T00:00:00Z
+CLIENT    USE       KIND       KID      STORE           VERSION           STORED      EXPIRES
+signtext  in use    secret     -        encrypted-file  5f0c77aa01234567  1970-01-01  -
+signtext  next      key ES256  2026-11  encrypted-file  5f0c77aa01234567  1970-01-01  2027-01-31
+signtext  previous  secret     -        encrypted-file  5f0c77aa01234567  -           -
 "
         );
+    }
+
+    #[test]
+    fn secrets_alone_need_no_column_for_key_ids() {
+        let expiring = Credential { expires: Some(1_801_353_600), ..secret() };
+        assert_eq!(
+            credentials(&[expiring]),
+            "\
+CLIENT    USE     KIND    STORE           VERSION           STORED      EXPIRES
+signtext  in use  secret  encrypted-file  5f0c77aa01234567  1970-01-01  2027-01-31
+"
+        );
+        assert_eq!(credentials(&[]), "CLIENT  USE  KIND  STORE  VERSION  STORED  EXPIRES\n");
     }
 }

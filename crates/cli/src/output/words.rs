@@ -2,8 +2,11 @@
 
 use std::fmt::Write as _;
 
-use time::{Duration, OffsetDateTime};
-use tokenbroker_client::protocol::{Credential, CredentialKind, KeyAlgorithm, Preset, State, Store};
+use tokenbroker_client::protocol::{
+    Credential, CredentialKind, KeyAlgorithm, Preset, Standing, State, Store, Verdict,
+};
+
+use crate::date;
 
 /// What a value is called that only a newer daemon knows.
 const UNKNOWN: &str = "unknown";
@@ -23,6 +26,7 @@ pub(crate) fn store(store: Store) -> &'static str {
     match store {
         Store::OsKeyring => "os-keyring",
         Store::EncryptedFile => "encrypted-file",
+        Store::SystemdCredentials => "systemd-credentials",
         _ => UNKNOWN,
     }
 }
@@ -32,6 +36,32 @@ pub(crate) fn kind(kind: CredentialKind) -> &'static str {
         CredentialKind::Secret => "secret",
         CredentialKind::PrivateKey => "private-key",
         _ => UNKNOWN,
+    }
+}
+
+pub(crate) fn standing(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Current => "current",
+        Standing::Next => "next",
+        Standing::Previous => "previous",
+    }
+}
+
+/// What people call it.
+pub(crate) fn usage(standing: Standing) -> &'static str {
+    match standing {
+        Standing::Current => "in use",
+        Standing::Next => "next",
+        Standing::Previous => "previous",
+    }
+}
+
+pub(crate) fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Good => "good",
+        Verdict::Skipped => "skipped",
+        Verdict::Warning => "warning",
+        Verdict::Bad => "bad",
     }
 }
 
@@ -63,7 +93,7 @@ pub(crate) fn preset(preset: &Preset) -> String {
     text
 }
 
-/// A credential in a sentence: `private-key RS256 "2026-11" in encrypted-file, version 5f0c`.
+/// A credential in a sentence: `private-key RS256 "2026-11" in encrypted-file, version 5f0c, expires 2027-01-31`.
 pub(crate) fn credential(credential: &Credential) -> String {
     let mut words = kind(credential.kind).to_owned();
     if let Some(key) = credential.algorithm {
@@ -73,35 +103,16 @@ pub(crate) fn credential(credential: &Credential) -> String {
     if let Some(kid) = &credential.kid {
         words.push_str(&format!(" \"{kid}\""));
     }
-    format!("{words} in {}, version {}", store(credential.store), credential.version)
-}
-
-/// A time as RFC 3339 has it: UTC, to the second, ending in Z.
-pub(crate) fn rfc3339(unix_seconds: u64) -> String {
-    let seconds = i64::try_from(unix_seconds).unwrap_or(i64::MAX);
-    let time = OffsetDateTime::UNIX_EPOCH.saturating_add(Duration::seconds(seconds));
-    format!(
-        "{:04}-{:02}-{:02}T{:02}:{:02}:{:02}Z",
-        time.year(),
-        u8::from(time.month()),
-        time.day(),
-        time.hour(),
-        time.minute(),
-        time.second(),
-    )
+    words.push_str(&format!(" in {}, version {}", store(credential.store), credential.version));
+    if let Some(expires) = credential.expires {
+        words.push_str(&format!(", expires {}", date::day(expires)));
+    }
+    words
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn times_are_utc_to_the_second() {
-        assert_eq!(rfc3339(0), "1970-01-01T00:00:00Z");
-        assert_eq!(rfc3339(951_782_400), "2000-02-29T00:00:00Z");
-        assert_eq!(rfc3339(1_795_471_199), "2026-11-23T21:59:59Z");
-        assert_eq!(rfc3339(u64::MAX), "9999-12-31T23:59:59Z", "as late as can be written");
-    }
 
     #[test]
     fn a_credential_is_described_without_what_is_secret_in_it() {
@@ -112,11 +123,15 @@ mod tests {
             kind: CredentialKind::PrivateKey,
             kid: Some("2026-11".into()),
             algorithm: Some(KeyAlgorithm::Rs256),
-            created: 0,
+            standing: Standing::Current,
+            created: Some(0),
+            expires: None,
         };
         assert_eq!(credential(&stored), "private-key RS256 \"2026-11\" in encrypted-file, version 5f0c");
         (stored.kind, stored.kid, stored.algorithm) = (CredentialKind::Secret, None, None);
         stored.store = Store::OsKeyring;
         assert_eq!(credential(&stored), "secret in os-keyring, version 5f0c");
+        (stored.store, stored.expires) = (Store::SystemdCredentials, Some(1_801_353_600));
+        assert_eq!(credential(&stored), "secret in systemd-credentials, version 5f0c, expires 2027-01-31");
     }
 }

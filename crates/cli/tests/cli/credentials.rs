@@ -1,15 +1,16 @@
-//! `secret` and `key`.
+//! `secret` and `key`, as long as a client has one credential.
 
 use tokenbroker_client::protocol::{
-    Command, Credential, CredentialKind, Failure, FailureCode, KeyAlgorithm, PublicKey, Response, Store,
+    Command, Credential, CredentialKind, Failure, FailureCode, KeyAlgorithm, PublicKey, Response, Standing,
+    Store, Storing,
 };
 use tokenbroker_secret::{Secret, SecretString};
 
 use crate::fake::FakeDaemon;
 
-const PEM: &str = "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n";
+pub(crate) const PEM: &str = "-----BEGIN PUBLIC KEY-----\nMFkw\n-----END PUBLIC KEY-----\n";
 
-fn secret() -> Credential {
+pub(crate) fn secret() -> Credential {
     Credential {
         client: "signtext".into(),
         version: "5f0c".into(),
@@ -17,7 +18,9 @@ fn secret() -> Credential {
         kind: CredentialKind::Secret,
         kid: None,
         algorithm: None,
-        created: 1_795_471_199,
+        standing: Standing::Current,
+        created: Some(1_795_471_199),
+        expires: None,
     }
 }
 
@@ -31,8 +34,9 @@ fn key() -> Credential {
     }
 }
 
-fn public(kid: &str) -> PublicKey {
+pub(crate) fn public(kid: &str) -> PublicKey {
     PublicKey {
+        standing: Standing::Current,
         kid: kid.into(),
         algorithm: KeyAlgorithm::Rs256,
         pem: PEM.into(),
@@ -53,7 +57,11 @@ fn a_secret_comes_from_standard_input_less_one_newline() {
         assert_eq!(outcome.code, Some(0), "{}", outcome.stderr);
         assert_eq!(outcome.stdout, "signtext: stored secret in os-keyring, version 5f0c\n");
         assert_eq!(outcome.stderr, "");
-        let expected = Command::SecretSet { client: "signtext".into(), secret: SecretString::from(stored) };
+        let expected = Command::SecretSet {
+            client: "signtext".into(),
+            secret: SecretString::from(stored),
+            storing: Storing::default(),
+        };
         assert!(daemon.asked().contains(&expected), "{input:?}");
     }
 }
@@ -85,15 +93,16 @@ fn credentials_are_listed_as_a_table_and_as_objects() {
     assert_eq!(
         daemon.cli(&["secret", "list"]).run().stdout,
         "\
-CLIENT    KIND         ALGORITHM  KID      STORE       VERSION  STORED
-mail      private-key  RS256      2026-11  os-keyring  5f0c     2026-11-23T21:59:59Z
-signtext  secret       -          -        os-keyring  5f0c     2026-11-23T21:59:59Z
+CLIENT    USE     KIND       KID      STORE       VERSION  STORED      EXPIRES
+mail      in use  key RS256  2026-11  os-keyring  5f0c     2026-11-23  -
+signtext  in use  secret     -        os-keyring  5f0c     2026-11-23  -
 "
     );
     assert_eq!(
         daemon.cli(&["key", "list", "--json"]).run().stdout,
         "[{\"client\":\"mail\",\"version\":\"5f0c\",\"store\":\"os-keyring\",\"kind\":\"private-key\",\
-         \"kid\":\"2026-11\",\"algorithm\":\"RS256\",\"created\":\"2026-11-23T21:59:59Z\"}]\n",
+         \"kid\":\"2026-11\",\"algorithm\":\"RS256\",\"created\":\"2026-11-23T21:59:59Z\",\"standing\":\"current\",\
+         \"expires\":null}]\n",
         "keys alone"
     );
     daemon.cli(&["key", "list", "mail"]).run();
@@ -105,7 +114,7 @@ fn what_was_removed_is_said() {
     let daemon = FakeDaemon::with(Response::Credentials(vec![key()]));
     let outcome = daemon.cli(&["secret", "remove", "mail"]).run();
     assert_eq!(outcome.stdout, "mail: removed private-key RS256 \"2026-11\" in os-keyring, version 5f0c\n");
-    assert_eq!(daemon.asked(), [Command::CredentialRemove { client: "mail".into() }]);
+    assert_eq!(daemon.asked(), [Command::CredentialRemove { client: "mail".into(), next_only: false }]);
 
     let outcome = daemon.cli(&["key", "retire", "mail", "--kid", "2026-11"]).run();
     assert_eq!(outcome.stdout, "mail: removed private-key RS256 \"2026-11\" in os-keyring, version 5f0c\n");
@@ -124,13 +133,19 @@ fn a_generated_key_prints_its_public_half_alone_and_beside_it_what_to_do() {
     let chosen = ["key", "generate", "signtext", "--alg", "rs256", "--bits", "4096", "--kid", "mine"];
     assert_eq!(daemon.cli(&chosen).run().code, Some(0));
     let client = || "signtext".to_owned();
-    let algorithm = Some(KeyAlgorithm::Rs256);
+    let (algorithm, storing) = (Some(KeyAlgorithm::Rs256), Storing::default());
     assert_eq!(
         daemon.asked(),
         [
             // The daemon takes what the client is configured with.
-            Command::KeyGenerate { client: client(), algorithm: None, bits: None, kid: None },
-            Command::KeyGenerate { client: client(), algorithm, bits: Some(4096), kid: Some("mine".into()) },
+            Command::KeyGenerate { client: client(), algorithm: None, bits: None, kid: None, storing },
+            Command::KeyGenerate {
+                client: client(),
+                algorithm,
+                bits: Some(4096),
+                kid: Some("mine".into()),
+                storing
+            },
         ]
     );
 }
@@ -156,12 +171,14 @@ fn a_key_is_imported_from_standard_input_or_a_file() {
                 algorithm: None,
                 pem: Secret::from(&b"from a pipe"[..]),
                 kid: None,
+                storing: Storing::default(),
             },
             Command::KeyImport {
                 client: "signtext".into(),
                 algorithm: Some(KeyAlgorithm::Es256),
                 pem: Secret::from(&b"from a file"[..]),
                 kid: Some("mine".into()),
+                storing: Storing::default(),
             },
         ]
     );

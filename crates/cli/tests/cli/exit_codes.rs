@@ -62,6 +62,9 @@ fn no_daemon_is_3_at_once_for_every_command() {
         &["secret", "list"],
         &["key", "generate", "signtext"],
         &["key", "import", "signtext"],
+        &["key", "certificate", "signtext", "--request"],
+        &["secret", "move", "--to", "os-keyring"],
+        &["test", "signtext"],
         &["reload"],
     ] {
         let outcome = cli(&nobody, arguments).input("something").run();

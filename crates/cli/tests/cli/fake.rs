@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "what goes wrong here fails the test that runs it")]
 
+use std::ffi::OsStr;
 use std::io::{Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -45,7 +46,12 @@ impl FakeDaemon {
 
     /// The program, set to ask this daemon.
     pub(crate) fn cli(&self, arguments: &[&str]) -> Cli {
-        cli(&socket_in(self.directory.path()), arguments)
+        cli(&self.socket(), arguments)
+    }
+
+    /// Where it listens.
+    pub(crate) fn socket(&self) -> PathBuf {
+        socket_in(self.directory.path())
     }
 
     /// What it was asked so far.
@@ -105,8 +111,15 @@ pub(crate) struct Cli {
 
 /// The program, set to ask at `socket`.
 pub(crate) fn cli(socket: &Path, arguments: &[&str]) -> Cli {
+    let mut cli = left_alone(arguments);
+    cli.command.arg("--socket").arg(socket);
+    cli
+}
+
+/// The program, left to find its daemon.
+pub(crate) fn left_alone(arguments: &[&str]) -> Cli {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tokenbroker"));
-    command.arg("--socket").arg(socket).args(arguments).env_remove("TOKENBROKER_SOCKET");
+    command.args(arguments).env_remove("TOKENBROKER_SOCKET");
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     Cli { command, input: Vec::new() }
 }
@@ -122,6 +135,11 @@ pub(crate) struct Outcome {
 impl Cli {
     pub(crate) fn input(mut self, input: impl Into<Vec<u8>>) -> Self {
         self.input = input.into();
+        self
+    }
+
+    pub(crate) fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
         self
     }
 

@@ -1,8 +1,10 @@
 //! `status`, `renew` and `reload`.
 
+use std::time::{SystemTime, UNIX_EPOCH};
+
 use tokenbroker_client::protocol::{
-    Command, CredentialKind, CredentialStatus, LastError, Outcomes, Renewed, Response, State, Status,
-    StatusPage, Store,
+    Command, CredentialKind, CredentialStatus, LastError, NextCredential, Outcomes, Renewed, Response, State,
+    Status, StatusPage, Store,
 };
 
 use crate::fake::FakeDaemon;
@@ -28,7 +30,10 @@ fn warm(client: &str) -> Status {
             store: Store::EncryptedFile,
             kind: CredentialKind::Secret,
             version: "5f0c".into(),
+            expires: None,
         }),
+        next_credential: None,
+        certificate_expires: None,
         clock_offset: None,
         explanation: Vec::new(),
     }
@@ -107,12 +112,44 @@ fn the_objects_are_as_other_programs_expect_them() {
         "[{\"client\":\"mail\",\"issuer\":\"pp\",\"state\":\"unavailable\",\"renewing\":false,\
          \"expires_in\":null,\"renew_in\":30,\"generation\":3,\"token_requests\":4,\"gets\":5,\
          \"last_error\":{\"code\":\"network\",\"message\":\"the server refuses connections\",\"next_try_in\":12},\
-         \"credential\":{\"store\":\"encrypted-file\",\"kind\":\"secret\",\"version\":\"5f0c\"},\"queued\":false,\
+         \"credential\":{\"store\":\"encrypted-file\",\"kind\":\"secret\",\"version\":\"5f0c\",\"expires\":null},\
+         \"next_credential\":null,\"certificate_expires\":null,\"queued\":false,\
          \"outcomes\":{\"issued\":3,\"transient\":1,\"credential\":0,\"request\":0},\"gets_from_cache\":2,\
          \"waiting\":0,\"narrowed\":0,\"clock_offset\":null,\"explanation\":[]}]\n"
     );
     let none = FakeDaemon::with(Response::Status(StatusPage::default())).cli(&["status", "--json"]).run();
     assert_eq!(none.stdout, "[]\n");
+}
+
+/// Days from now, in seconds since 1970. Half a day more, so that the seconds of this test don't count.
+#[expect(clippy::disallowed_methods, reason = "what the program compares to is the time now")]
+fn in_days(days: u64) -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs() + days * 86_400 + 43_200
+}
+
+#[test]
+fn what_is_next_and_what_expires_soon_is_told_below_the_table() {
+    let next = NextCredential { credential: warm("mail").credential.unwrap(), refused: None };
+    let refused = NextCredential { refused: unavailable("late").last_error, ..next.clone() };
+    let until = |days| CredentialStatus { expires: Some(in_days(days)), ..next.credential.clone() };
+    let clients = vec![
+        Status { next_credential: Some(refused), ..warm("late") },
+        Status { next_credential: Some(next.clone()), ..warm("mail") },
+        Status { credential: Some(until(31)), ..warm("no-hurry") },
+        Status { credential: Some(until(12)), certificate_expires: Some(951_782_400), ..warm("signtext") },
+    ];
+    let daemon = FakeDaemon::with(Response::Status(StatusPage { clients, more: false, notes: Vec::new() }));
+    let table = daemon.cli(&["status"]).run().stdout;
+    let (_, below) = table.split_once("\n\n").unwrap();
+    assert_eq!(
+        below,
+        "\
+late: its next secret was refused: the server refuses connections (network); next try in 12 s
+mail: its next secret is tried with the next token request: tokenbroker renew mail
+signtext: its secret expires in 12 d: tokenbroker secret set signtext --next
+signtext: its certificate has expired: have it renewed, put the new one in its place, then tokenbroker reload
+"
+    );
 }
 
 #[test]

@@ -39,13 +39,38 @@ fn other_mistakes_say_what_is_expected() {
             .contains("RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA")
     );
     assert!(refused(&["key", "retire", "x"]).contains("--kid <KID>"));
+    assert!(refused(&["secret", "move"]).contains("--to <STORE>"));
+    let stores = "os-keyring, encrypted-file, systemd-credentials";
+    assert!(refused(&["secret", "move", "--to", "the-cellar"]).contains(stores));
+    assert!(refused(&["test"]).contains("<CLIENT>"));
     assert!(refused(&["statsu"]).contains("hint: a similar subcommand exists: 'status'"));
     assert!(refused(&[]).contains("Usage: tokenbroker"));
 }
 
 #[test]
+fn a_date_is_one_of_the_calendar() {
+    for date in ["2027-02-30", "tomorrow", "2027-1-31", "31.01.2027", ""] {
+        let stderr = refused(&["secret", "set", "signtext", "--expires", date]);
+        assert!(stderr.contains("expected a date such as 2027-01-31"), "{date:?}: {stderr}");
+    }
+}
+
+#[test]
+fn a_certificate_has_one_form() {
+    let certificate =
+        |more: &[&str]| refused(&[&["key", "certificate", "signtext", "--kid", "k"], more].concat());
+    assert!(certificate(&[]).contains("<--request|--self-signed <DAYS>>"), "{}", certificate(&[]));
+    let both = certificate(&["--request", "--self-signed", "30"]);
+    assert!(both.contains("cannot be used with"), "{both}");
+    for days in ["0", "-1", "a year"] {
+        let refused = certificate(&[&format!("--self-signed={days}")]);
+        assert!(refused.contains(days), "{refused}");
+    }
+}
+
+#[test]
 fn what_is_not_there_yet_is_not_offered() {
-    for command in ["follow", "exec", "test", "doctor", "init", "completions", "man"] {
+    for command in ["follow", "exec", "init", "completions", "man"] {
         assert!(refused(&[command]).contains("unrecognized subcommand"), "{command}");
     }
 }
@@ -82,6 +107,8 @@ fn a_reader_who_has_left_is_no_error() {
         narrowed: 0,
         last_error: None,
         credential: None,
+        next_credential: None,
+        certificate_expires: None,
         clock_offset: None,
         explanation: Vec::new(),
     });

@@ -11,28 +11,40 @@ use super::issuer::{Issuers, renew_at};
 use super::merge::Value;
 use super::names::NAME_RULE;
 use super::table::Table;
-use super::values::{choice, text, texts};
-use super::{AssertionAudience, AuthMethod, Client, ClientName, Issuer, Rule, rule};
+use super::values::{choice, path_beside, text, texts};
+use super::{
+    AssertionAudience, AuthMethod, Client, ClientName, EndpointSource, Issuer, ReadFiles, Rule, rule,
+};
+use crate::certificate::ClientCertificates;
 
-pub(super) fn read_all(clients: Table<'_, '_>, issuers: &Issuers) -> BTreeMap<ClientName, Arc<Client>> {
+pub(super) fn read_all(
+    clients: Table<'_, '_>,
+    issuers: &Issuers,
+    files: &dyn ReadFiles,
+) -> BTreeMap<ClientName, Arc<Client>> {
     let read = |(name, table): (String, Table<'_, '_>)| {
-        let client = read(&name, table, issuers)?;
+        let client = read(&name, table, issuers, files)?;
         Some((client.name.clone(), Arc::new(client)))
     };
     clients.named_tables().filter_map(read).collect()
 }
 
-fn read(name: &str, mut table: Table<'_, '_>, issuers: &Issuers) -> Option<Client> {
+fn read(name: &str, mut table: Table<'_, '_>, issuers: &Issuers, files: &dyn ReadFiles) -> Option<Client> {
     let valid_name = ClientName::new(name);
     if valid_name.is_none() {
         table.report(Mistake::new("a client can't have this name").with_hint(NAME_RULE));
     }
-    let client = read_keys(valid_name, &mut table, issuers);
+    let client = read_keys(valid_name, &mut table, issuers, files);
     table.finish();
     client
 }
 
-fn read_keys(name: Option<ClientName>, table: &mut Table<'_, '_>, issuers: &Issuers) -> Option<Client> {
+fn read_keys(
+    name: Option<ClientName>,
+    table: &mut Table<'_, '_>,
+    issuers: &Issuers,
+    files: &dyn ReadFiles,
+) -> Option<Client> {
     let issuer = table.require("issuer", "\"NAME\"", |value| issuers.find(value)).flatten();
     let client_id = table.require("client_id", "\"...\"", client_id);
     let auth = auth(table);
@@ -40,7 +52,7 @@ fn read_keys(name: Option<ClientName>, table: &mut Table<'_, '_>, issuers: &Issu
         check_together(table, issuer, client_id.as_deref(), auth);
     }
     let own_renew_at = table.read("renew_at", renew_at);
-    table.not_supported_yet(["certificate"]);
+    let certificates = certificates(table, auth, files);
     let scope = table.read("scope", scope);
     let resource = table.read("resource", resource).unwrap_or_default();
     let audience = table.read("audience", text);
@@ -51,6 +63,7 @@ fn read_keys(name: Option<ClientName>, table: &mut Table<'_, '_>, issuers: &Issu
         name: name?,
         client_id: client_id?,
         auth: auth?,
+        certificates: certificates.map(Arc::new),
         renew_at: own_renew_at.unwrap_or(issuer.renew_at),
         issuer,
         scope,
@@ -68,8 +81,8 @@ fn auth(table: &mut Table<'_, '_>) -> Option<AuthMethod> {
         // HS256 and RS256 are what every server knows.
         ("client_secret_jwt", Some(AuthMethod::ClientSecretJwt { algorithm: MacAlgorithm::Hs256 })),
         ("private_key_jwt", Some(AuthMethod::PrivateKeyJwt { algorithm: Algorithm::Rs256 })),
-        ("tls_client_auth", None),
-        ("self_signed_tls_client_auth", None),
+        ("tls_client_auth", Some(AuthMethod::TlsClientAuth)),
+        ("self_signed_tls_client_auth", Some(AuthMethod::SelfSignedTlsClientAuth)),
     ];
     let method = table.require("auth", "\"client_secret_basic\"", choice(&methods));
     match method {
@@ -83,7 +96,12 @@ fn auth(table: &mut Table<'_, '_>) -> Option<AuthMethod> {
             let algorithm = table.read("assertion_alg", choice(&names)).unwrap_or(algorithm);
             Some(AuthMethod::ClientSecretJwt { algorithm })
         }
-        Some(AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost) => {
+        Some(
+            AuthMethod::ClientSecretBasic
+            | AuthMethod::ClientSecretPost
+            | AuthMethod::TlsClientAuth
+            | AuthMethod::SelfSignedTlsClientAuth,
+        ) => {
             if table.read("assertion_alg", text).is_some() {
                 let mistake = Mistake::new(
                     "only clients with auth = \"private_key_jwt\" or \"client_secret_jwt\" sign assertions",
@@ -98,6 +116,26 @@ fn auth(table: &mut Table<'_, '_>) -> Option<AuthMethod> {
             None
         }
     }
+}
+
+/// The certificate file of the methods that show one. What is wrong in it concerns this client alone, and is told when it
+/// is used.
+fn certificates(
+    table: &mut Table<'_, '_>,
+    auth: Option<AuthMethod>,
+    files: &dyn ReadFiles,
+) -> Option<ClientCertificates> {
+    let path = match auth {
+        Some(method) if method.is_tls() => table.require("certificate", "\"client.pem\"", path_beside),
+        _ => table.read("certificate", path_beside),
+    };
+    if auth.is_some_and(|method| !method.is_tls()) && table.has("certificate") {
+        let mistake = Mistake::new(
+            "only clients with auth = \"tls_client_auth\" or \"self_signed_tls_client_auth\" show a certificate",
+        );
+        table.report_at("certificate", mistake.with_hint("remove it, or change `auth`"));
+    }
+    path.map(|path| ClientCertificates { content: files.certificates(&path), path })
 }
 
 /// What is fine by itself and not with the issuer's settings.
@@ -124,7 +162,19 @@ fn check_together(table: &Table<'_, '_>, issuer: &Issuer, client_id: Option<&str
                 mistake.with_hint("use auth = \"client_secret_post\" if the server has it"),
             );
         }
+        AuthMethod::TlsClientAuth | AuthMethod::SelfSignedTlsClientAuth if is_plain_http(issuer) => {
+            let mistake =
+                Mistake::new("there is no TLS to show a certificate in: the issuer is asked by plain http");
+            table.report_at("auth", mistake.with_hint("use the server's https:// URL, or another `auth`"));
+        }
         _ => {}
+    }
+}
+
+fn is_plain_http(issuer: &Issuer) -> bool {
+    match &issuer.endpoint {
+        EndpointSource::Discover(identifier) => identifier.as_str().starts_with("http:"),
+        EndpointSource::Named { endpoint, .. } => endpoint.as_str().starts_with("http:"),
     }
 }
 

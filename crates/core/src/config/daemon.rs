@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::errors::Mistake;
 use super::merge::Value;
 use super::table::Table;
-use super::values::{absolute_path, boolean, choice, whole};
+use super::values::{absolute_path, boolean, choice_but, whole};
 use super::{CallerLimits, Daemon, KeyStore, StoreChoice, rule};
 
 /// In bytes: Linux has room for 108 (sun_path in unix(7)), the last of them a NUL.
@@ -42,11 +42,18 @@ pub(super) fn read_keystore(mut table: Table<'_, '_>) -> KeyStore {
     let stores = [
         ("auto", Some(StoreChoice::Auto)),
         ("os-keyring", Some(StoreChoice::OsKeyring)),
+        ("systemd-credentials", Some(StoreChoice::SystemdCredentials)),
         ("encrypted-file", Some(StoreChoice::EncryptedFile)),
-        ("systemd-credentials", None),
     ];
+    let refuse = |store: &str| {
+        let is_kernels = ["keyutils", "linux-keyutils", "kernel-keyutils"].contains(&store);
+        let why =
+            "the kernel's keyring can't be the only store: a reboot empties it, and it holds 20 kB of a user";
+        let hint = "set store = \"encrypted-file\", or leave it out";
+        is_kernels.then(|| Mistake::new(why).with_hint(hint))
+    };
     let keystore = KeyStore {
-        store: table.read("store", choice(&stores)).unwrap_or_default(),
+        store: table.read("store", choice_but(&stores, refuse)).unwrap_or_default(),
         key_file: table.read("key_file", absolute_path),
     };
     table.finish();

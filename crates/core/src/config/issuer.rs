@@ -14,7 +14,7 @@ use super::merge::Value;
 use super::names::{NAME_RULE, is_name, nearest};
 use super::table::Table;
 use super::values::{boolean, choice, duration, fraction, path_beside, text, url, whole};
-use super::{AssertionAudience, CheckFile, EndpointSource, Issuer, Proxy, presets, proxy};
+use super::{AssertionAudience, EndpointSource, Issuer, Proxy, ReadFiles, presets, proxy};
 use crate::addresses;
 
 /// RFC 10070.
@@ -52,23 +52,22 @@ impl Issuers {
     }
 }
 
-pub(super) fn read_all(issuers: Table<'_, '_>, check_ca_file: &CheckFile<'_>) -> Issuers {
-    let read = |(name, table): (String, Table<'_, '_>)| {
-        (name.clone(), read(name, table, check_ca_file).map(Arc::new))
-    };
+pub(super) fn read_all(issuers: Table<'_, '_>, files: &dyn ReadFiles) -> Issuers {
+    let read =
+        |(name, table): (String, Table<'_, '_>)| (name.clone(), read(name, table, files).map(Arc::new));
     Issuers(issuers.named_tables().map(read).collect())
 }
 
-fn read(name: String, mut table: Table<'_, '_>, check_ca_file: &CheckFile<'_>) -> Option<Issuer> {
+fn read(name: String, mut table: Table<'_, '_>, files: &dyn ReadFiles) -> Option<Issuer> {
     if !is_name(&name) {
         table.report(Mistake::new("an issuer can't have this name").with_hint(NAME_RULE));
     }
-    let issuer = read_keys(name, &mut table, check_ca_file);
+    let issuer = read_keys(name, &mut table, files);
     table.finish();
     issuer
 }
 
-fn read_keys(name: String, table: &mut Table<'_, '_>, check_ca_file: &CheckFile<'_>) -> Option<Issuer> {
+fn read_keys(name: String, table: &mut Table<'_, '_>, files: &dyn ReadFiles) -> Option<Issuer> {
     let tenant = table.read("tenant", presets::tenant);
     let of_preset = table.has("tenant").then_some(tenant.as_deref());
     let preset = table.read("preset", |value| presets::read(value, of_preset)).map(|(preset, settings)| {
@@ -107,7 +106,7 @@ fn read_keys(name: String, table: &mut Table<'_, '_>, check_ca_file: &CheckFile<
         assertion_audience: table.read("assertion_audience", audience).unwrap_or(AssertionAudience::Issuer),
         assertion_typ: table.read("assertion_typ", text).unwrap_or_else(|| ASSERTION_TYP.into()),
         basic_encoding: table.read("basic_encoding", choice(&encodings)).unwrap_or_default(),
-        ca_file: table.read("ca_file", |value| ca_file(value, check_ca_file)),
+        ca_file: table.read("ca_file", |value| ca_file(value, files)),
         proxy,
         allow_link_local: allow_link_local.unwrap_or(false),
         timeout: table.read("timeout", duration(100 * MILLISECOND..=5 * MINUTE)).unwrap_or(10 * SECOND),
@@ -204,9 +203,9 @@ fn check_proxy(table: &Table<'_, '_>, endpoint: &EndpointSource, proxy: &Proxy) 
     }
 }
 
-fn ca_file(value: Value<'_>, check: &CheckFile<'_>) -> Result<PathBuf, Mistake> {
+fn ca_file(value: Value<'_>, files: &dyn ReadFiles) -> Result<PathBuf, Mistake> {
     let path = path_beside(value)?;
-    match check(&path) {
+    match files.check_ca_file(&path) {
         Ok(()) => Ok(path),
         Err(problem) => Err(Mistake::new(format!("the file can't be used: {problem}")).with_hint(
             "it holds the certificates of the CA in PEM; a relative path counts from this file's directory",

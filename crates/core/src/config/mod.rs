@@ -38,30 +38,32 @@ pub use self::names::nearest;
 pub use self::presets::{PRESETS, Preset};
 pub use self::source::Source;
 
+use crate::certificate::{Certificate, ClientCertificates};
+
 use self::errors::Mistakes;
 use self::source::{Numbered, Place};
 use self::table::Table;
 
 /// Reads the configuration from its files, in the order in which they count. The files that it names in turn are
-/// looked at by `check_ca_file`, so that what is wrong with one is reported at the key that names it.
+/// looked at through `files`, so that what is wrong with one is reported at the key that names it.
 ///
 /// # Errors
 ///
 /// [`ConfigErrors`] with every mistake in them. After a mistake in TOML's own grammar only such mistakes are
 /// reported: what the rest means is anybody's guess.
-pub fn parse(sources: &[Source], check_ca_file: &CheckFile<'_>) -> Result<Config, ConfigErrors> {
-    let files = Numbered::all(sources);
-    let Some(first) = files.first() else {
+pub fn parse(sources: &[Source], files: &dyn ReadFiles) -> Result<Config, ConfigErrors> {
+    let texts = Numbered::all(sources);
+    let Some(first) = texts.first() else {
         return Ok(Config::default());
     };
     let mistakes = Mistakes::default();
-    let config = merge::read(&files, &mistakes).map(|entries| {
+    let config = merge::read(&texts, &mistakes).map(|entries| {
         let mut root = Table::root(entries, Place::beginning(first), &mistakes);
-        let issuers = issuer::read_all(root.table("issuers"), check_ca_file);
+        let issuers = issuer::read_all(root.table("issuers"), files);
         let config = Config {
             daemon: daemon::read(root.table("daemon")),
             keystore: daemon::read_keystore(root.table("keystore")),
-            clients: client::read_all(root.table("clients"), &issuers),
+            clients: client::read_all(root.table("clients"), &issuers, files),
             issuers: issuers.valid(),
         };
         root.not_supported_yet(["files"]);
@@ -74,8 +76,36 @@ pub fn parse(sources: &[Source], check_ca_file: &CheckFile<'_>) -> Result<Config
     }
 }
 
-/// Looks at a file that the configuration names, and says what is wrong with it. This crate opens none itself.
-pub type CheckFile<'a> = dyn Fn(&Path) -> Result<(), String> + 'a;
+/// Reads the files that the configuration names. This crate opens none itself.
+pub trait ReadFiles {
+    /// Looks at a file with the certificates of authorities.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    fn check_ca_file(&self, path: &Path) -> Result<(), String>;
+
+    /// Reads a file with certificates of a client.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    fn certificates(&self, path: &Path) -> Result<Vec<Arc<Certificate>>, String>;
+}
+
+/// Looks at no file: authorities count as fine, certificates as missing. For where there are no files.
+#[derive(Debug, Clone, Copy)]
+pub struct NoFiles;
+
+impl ReadFiles for NoFiles {
+    fn check_ca_file(&self, _: &Path) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn certificates(&self, _: &Path) -> Result<Vec<Arc<Certificate>>, String> {
+        Err("no file is read here".into())
+    }
+}
 
 /// A valid configuration. The default one is that of an empty file.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -181,6 +211,8 @@ pub enum StoreChoice {
     Auto,
     /// The operating system's keyring.
     OsKeyring,
+    /// What systemd passes to the service, and nothing else.
+    SystemdCredentials,
     /// A file in the state directory, encrypted.
     EncryptedFile,
 }
@@ -281,6 +313,8 @@ pub struct Client {
     pub client_id: String,
     /// How the client authenticates.
     pub auth: AuthMethod,
+    /// What it shows in TLS, for the methods that take that.
+    pub certificates: Option<Arc<ClientCertificates>>,
     /// The scope that is asked for; `None`: the server's default.
     pub scope: Option<oauth::Scope>,
     /// Resource indicators (RFC 8707): absolute URIs.
@@ -312,6 +346,10 @@ pub enum AuthMethod {
         /// The algorithm of the signature.
         algorithm: oauth::Algorithm,
     },
+    /// `tls_client_auth`: a certificate of an authority that the server trusts (RFC 8705 section 2.1).
+    TlsClientAuth,
+    /// `self_signed_tls_client_auth`: a certificate that the server was told of (RFC 8705 section 2.2).
+    SelfSignedTlsClientAuth,
 }
 
 impl AuthMethod {
@@ -322,6 +360,8 @@ impl AuthMethod {
             Self::ClientSecretPost => "client_secret_post",
             Self::ClientSecretJwt { .. } => "client_secret_jwt",
             Self::PrivateKeyJwt { .. } => "private_key_jwt",
+            Self::TlsClientAuth => "tls_client_auth",
+            Self::SelfSignedTlsClientAuth => "self_signed_tls_client_auth",
         }
     }
 
@@ -329,8 +369,13 @@ impl AuthMethod {
     pub const fn takes_a_key(self) -> bool {
         match self {
             Self::ClientSecretBasic | Self::ClientSecretPost | Self::ClientSecretJwt { .. } => false,
-            Self::PrivateKeyJwt { .. } => true,
+            Self::PrivateKeyJwt { .. } | Self::TlsClientAuth | Self::SelfSignedTlsClientAuth => true,
         }
+    }
+
+    /// Whether the key is used in TLS, with a certificate.
+    pub const fn is_tls(self) -> bool {
+        matches!(self, Self::TlsClientAuth | Self::SelfSignedTlsClientAuth)
     }
 }
 

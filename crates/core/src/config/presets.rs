@@ -60,7 +60,8 @@ pub const PRESETS: &[Preset] = &[
                    assertion_audience = \"token-endpoint\"\nassertion_typ = \"JWT\"",
     },
     // Auth0, "Call your API using the client credentials flow": the issuer of a tenant ends with a slash. It wants an
-    // `audience` with every token request.
+    // `audience` with every token request. "Authenticate with Private Key JWT": the audience of an assertion is that issuer,
+    // with the slash.
     Preset {
         name: "auth0",
         title: "Auth0; its clients need an `audience`",
@@ -74,7 +75,8 @@ pub const PRESETS: &[Preset] = &[
         tenant: Some("domain and authorization server, as in acme.okta.com/oauth2/default"),
         settings: "issuer = \"https://{tenant}\"\nassertion_audience = \"token-endpoint\"",
     },
-    // Duende IdentityServer, "Discovery endpoint": the issuer is where it is hosted, and an assertion's audience.
+    // Duende IdentityServer, "Discovery endpoint": the issuer is where it is hosted; and "Client assertions": that is an
+    // assertion's audience, and not the token endpoint.
     Preset {
         name: "duende-identityserver",
         title: "Duende IdentityServer",
@@ -166,11 +168,11 @@ pub(super) fn of_issuer(issuer: &Issuer) -> Option<&'static Preset> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{AssertionAudience, EndpointSource, Source, parse};
+    use crate::config::{AssertionAudience, EndpointSource, NoFiles, Source, parse};
 
     fn issuer(keys: &str) -> crate::config::Issuer {
         let text = format!("[issuers.it]\n{keys}");
-        let config = parse(&[Source { path: "c.toml".into(), text }], &|_| Ok(())).unwrap();
+        let config = parse(&[Source { path: "c.toml".into(), text }], &NoFiles).unwrap();
         crate::config::Issuer::clone(&config.issuers["it"])
     }
 

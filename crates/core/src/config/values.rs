@@ -132,8 +132,19 @@ pub(super) fn url<T>(
 
 /// One of a few words. A word that comes with `None` is planned for later.
 pub(super) fn choice<T: Copy>(words: &[(&str, Option<T>)]) -> impl Fn(Value<'_>) -> Result<T, Mistake> {
+    choice_but(words, |_| None)
+}
+
+/// The same, where some words deserve a mistake of their own.
+pub(super) fn choice_but<T: Copy>(
+    words: &[(&str, Option<T>)],
+    refuse: impl Fn(&str) -> Option<Mistake>,
+) -> impl Fn(Value<'_>) -> Result<T, Mistake> {
     move |value| {
         let text: String = value.to("a string")?;
+        if let Some(mistake) = refuse(&text) {
+            return Err(mistake);
+        }
         let supported: Vec<_> =
             words.iter().filter(|(_, word)| word.is_some()).map(|(name, _)| *name).collect();
         let expected = format!("one of {}", supported.join(", "));

@@ -6,19 +6,22 @@ use std::time::Duration;
 
 use rand::Rng;
 use tokenbroker_oauth::{
-    Algorithm, Assertion, AssertionParts, Authentication, Endpoint, HttpRequest, HttpResponse, MacAlgorithm,
-    TokenRequest, TokenResponse,
+    Algorithm, Assertion, Authentication, Endpoint, HttpRequest, HttpResponse, MacAlgorithm, TokenResponse,
 };
 use tokenbroker_secret::{Secret, SecretString};
 
 use super::failure::{Failure, KeyStoreFailure, TransportFailure};
 use super::gate::Turn;
-use super::issuer::DiscoveryFailure;
+use super::issuer::{DiscoveryFailure, Endpoints};
 use super::server_clock::are_apart;
 use super::token::Issued;
-use super::{Credential, CredentialKind, Effect, Engine, Note, Operation, OperationId, StoredCredential};
-use crate::config::{self, AssertionAudience, AuthMethod};
+use super::{
+    Credential, Credentials, Effect, Engine, LoadedCredential, Note, Operation, OperationId, TlsIdentity,
+};
+use crate::certificate::Certificate;
+use crate::config::{self, AuthMethod};
 use crate::mutation::{self, Mutation};
+use crate::request::{assertion, token_request};
 use crate::time::{Moment, Now};
 
 /// A token that has long to live lets no more than what comes within this time go first: the retries of clients that
@@ -37,13 +40,26 @@ pub(super) enum Stage {
     /// The key store was asked for the credential.
     Loading,
     /// The credential is there; the issuer is asked where its token endpoint is.
-    Discovering { credential: Box<Credential> },
+    Discovering { credential: Box<LoadedCredential> },
     /// The key store was asked to sign the assertion.
     Signing(Box<Signing>),
     /// The request is made, and may be sent when it is its turn.
     Ready(Box<Made>),
     /// The request was sent. An assertion in it was dated by a server's clock this far ahead of ours.
     Sending { requested_at: Moment, version: Arc<str>, clock_offset: Option<i64> },
+}
+
+impl Stage {
+    /// The version of the credential that the attempt uses, once it has been chosen.
+    pub(super) fn version(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Idle | Self::Behind | Self::Queued { .. } | Self::Loading => None,
+            Self::Discovering { credential } => Some(&credential.stored.version),
+            Self::Signing(signing) => Some(&signing.version),
+            Self::Ready(made) => Some(&made.version),
+            Self::Sending { version, .. } => Some(version),
+        }
+    }
 }
 
 /// An assertion that lacks its signature.
@@ -61,6 +77,7 @@ pub(super) struct Made {
     request: HttpRequest,
     pub(super) version: Arc<str>,
     clock_offset: Option<i64>,
+    identity: Option<TlsIdentity>,
 }
 
 /// What an assertion is signed with: it is in the key store, under the version.
@@ -125,29 +142,26 @@ impl Engine {
         token.stage = Stage::Loading;
         token.attempted_at = now.boot;
         token.dormant = false;
-        let client = token.client.clone();
-        self.effects.push_back(Effect::LoadCredential { operation, client });
+        let (client, for_tls) = (token.client.clone(), token.config.auth.is_tls());
+        self.effects.push_back(Effect::LoadCredential { operation, client, for_tls });
     }
 
     pub(super) fn credential_loaded(
         &mut self,
         now: Now,
         operation: OperationId,
-        result: Result<Option<Credential>, KeyStoreFailure>,
+        result: Result<Option<Credentials>, KeyStoreFailure>,
     ) {
         let Some(Operation::Token(handle)) = self.operations.remove(&operation) else { return };
         let Some(client) = self.client_of(handle).cloned() else { return };
         let credential = match result {
-            Ok(Some(credential)) => credential,
+            Ok(Some(credentials)) => self.choose(now, handle, &client.name, credentials),
             // Removed behind the broker's back.
             Ok(None) => return self.credentials_removed(now, &client.name),
             Err(failure) => return self.fail(now, handle, Failure::from(failure)),
         };
-        if let Some(state) = self.clients.get_mut(&client.name) {
-            state.credential = Some(credential.stored(&client));
-        }
         match self.endpoint_of(now, &client.issuer) {
-            Some(Ok(endpoint)) => self.authenticate(now, handle, &client, endpoint, credential),
+            Some(Ok(endpoints)) => self.authenticate(now, handle, &client, &endpoints, credential),
             Some(Err(failed)) => self.share_discovery_failure(now, handle, &failed),
             None => {
                 if let Some(token) = self.tokens.get_mut(&handle) {
@@ -158,12 +172,12 @@ impl Engine {
     }
 
     /// The issuer's token endpoint is known now: the attempts that waited for it go on.
-    pub(super) fn discovered(&mut self, now: Now, issuer: &str, endpoint: &Endpoint) {
+    pub(super) fn discovered(&mut self, now: Now, issuer: &str, endpoints: &Endpoints) {
         for handle in self.tokens_of(issuer, |stage| matches!(stage, Stage::Discovering { .. })) {
             let Some(client) = self.client_of(handle).cloned() else { continue };
             let Some(token) = self.tokens.get_mut(&handle) else { continue };
             if let Stage::Discovering { credential } = std::mem::replace(&mut token.stage, Stage::Loading) {
-                self.authenticate(now, handle, &client, endpoint.clone(), *credential);
+                self.authenticate(now, handle, &client, endpoints, *credential);
             }
         }
         self.open_gate(now, issuer);
@@ -197,30 +211,74 @@ impl Engine {
         now: Now,
         handle: u64,
         client: &config::Client,
-        endpoint: Endpoint,
-        credential: Credential,
+        endpoints: &Endpoints,
+        LoadedCredential { stored, credential }: LoadedCredential,
     ) {
+        let version = stored.version;
+        let endpoint = match endpoints.of(client) {
+            Ok(endpoint) => endpoint,
+            Err(failure) => return self.fail(now, handle, failure),
+        };
         let request = token_request(client, &endpoint);
-        let (authentication, version) = match (client.auth, &credential) {
-            (AuthMethod::ClientSecretBasic, Credential::Secret { version, secret }) => {
-                let encoding = client.issuer.basic_encoding;
-                (Authentication::SecretBasic { secret, encoding }, version)
+        let mut identity = None;
+        let authentication = match (client.auth, &credential) {
+            (AuthMethod::ClientSecretBasic, Credential::Secret(secret)) => {
+                Authentication::SecretBasic { secret, encoding: client.issuer.basic_encoding }
             }
-            (AuthMethod::ClientSecretPost, Credential::Secret { version, secret }) => {
-                (Authentication::SecretPost { secret }, version)
+            (AuthMethod::ClientSecretPost, Credential::Secret(secret)) => {
+                Authentication::SecretPost { secret }
             }
-            (AuthMethod::PrivateKeyJwt { algorithm }, Credential::Key { version, kid }) => {
+            (AuthMethod::PrivateKeyJwt { algorithm }, Credential::Key { kid }) => {
                 let signer = Signer::Key { kid, algorithm };
-                return self.sign_assertion(now, handle, client, endpoint.clone(), version.clone(), signer);
+                return self.sign_assertion(now, handle, client, endpoint.clone(), version, signer);
             }
-            (AuthMethod::ClientSecretJwt { algorithm }, Credential::Secret { version, .. }) => {
+            (AuthMethod::ClientSecretJwt { algorithm }, Credential::Secret(_)) => {
                 let signer = Signer::Secret { algorithm };
-                return self.sign_assertion(now, handle, client, endpoint.clone(), version.clone(), signer);
+                return self.sign_assertion(now, handle, client, endpoint.clone(), version, signer);
             }
-            _ => return self.fail(now, handle, Failure::other_credential(client)),
+            (
+                AuthMethod::TlsClientAuth | AuthMethod::SelfSignedTlsClientAuth,
+                Credential::TlsKey { public_key },
+            ) => {
+                match self.certificate_for(now, client, public_key) {
+                    Ok(certificate) => {
+                        let (client, version) = (client.name.clone(), version.clone());
+                        identity = Some(TlsIdentity { client, version, certificate });
+                    }
+                    Err(failure) => return self.credential_unusable(now, handle, &version, failure),
+                }
+                Authentication::Certificate
+            }
+            _ => return self.credential_unusable(now, handle, &version, Failure::other_credential(client)),
         };
         let request = request.authenticate(authentication);
-        self.ready(now, handle, Made { request, version: version.clone(), clock_offset: None });
+        self.ready(now, handle, Made { request, version, clock_offset: None, identity });
+    }
+
+    /// The certificate to show for a key. Whether it is good is judged by the server's clock, as the server does.
+    fn certificate_for(
+        &mut self,
+        now: Now,
+        client: &config::Client,
+        public_key: &[u8],
+    ) -> Result<Arc<Certificate>, Failure> {
+        let unix = self.server_clock(&client.issuer.name).unix(now);
+        let certificate =
+            Failure::or_certificate(client, public_key, i64::try_from(unix).unwrap_or(i64::MAX))?;
+        if let Some(state) = self.clients.get_mut(&client.name) {
+            state.certificate = Some(Arc::clone(&certificate));
+        }
+        self.mind_expiry(now, &client.name);
+        Ok(certificate)
+    }
+
+    /// A credential is of no use, whatever the server would say: the attempt fails, unless it was the next one.
+    fn credential_unusable(&mut self, now: Now, handle: u64, version: &str, failure: Failure) {
+        let client = self.tokens.get(&handle).and_then(|token| self.clients.get(&token.client));
+        match client.is_some_and(|client| client.is_next(version)) {
+            true => self.fall_back(now, handle, failure),
+            false => self.fail(now, handle, failure),
+        }
     }
 
     fn sign_assertion(
@@ -232,27 +290,13 @@ impl Engine {
         version: Arc<str>,
         signer: Signer<'_>,
     ) {
-        let audience = match &client.issuer.assertion_audience {
-            AssertionAudience::Issuer => {
-                client.issuer.endpoint.issuer().map_or(endpoint.as_str(), |issuer| issuer.as_str())
-            }
-            AssertionAudience::TokenEndpoint => endpoint.as_str(),
-            AssertionAudience::Other(audience) => audience,
-        };
         let clock_offset = self.assertion_offset(now, client);
-        let (alg, kid) = match signer {
-            Signer::Key { kid, algorithm } => (algorithm.name(), Some(kid)),
-            Signer::Secret { algorithm } => (algorithm.name(), None),
+        let kid = match signer {
+            Signer::Key { kid, .. } => Some(kid),
+            Signer::Secret { .. } => None,
         };
-        let assertion = Assertion::new(&AssertionParts {
-            client_id: &client.client_id,
-            audience,
-            alg,
-            kid,
-            typ: &client.issuer.assertion_typ,
-            jti: self.random.random(),
-            issued_at: now.unix.saturating_add_signed(clock_offset),
-        });
+        let (jti, issued_at) = (self.random.random(), now.unix.saturating_add_signed(clock_offset));
+        let Some(assertion) = assertion(client, &endpoint, kid, jti, issued_at) else { return };
         let input = Secret::from(assertion.signing_input().as_bytes());
         let operation = self.next_operation(Operation::Token(handle));
         let (client, version_used) = (client.name.clone(), version.clone());
@@ -279,14 +323,19 @@ impl Engine {
         let Some(client) = self.client_of(handle).cloned() else { return };
         let signature = match result {
             Ok(signature) => signature,
-            Err(failure) => return self.fail(now, handle, Failure::from(failure)),
+            Err(failure) => {
+                let version = self.tokens.get(&handle).and_then(|token| token.stage.version()).cloned();
+                let version = version.unwrap_or_default();
+                return self.credential_unusable(now, handle, &version, Failure::from(failure));
+            }
         };
         let Some(token) = self.tokens.get_mut(&handle) else { return };
         let Stage::Signing(signing) = std::mem::replace(&mut token.stage, Stage::Loading) else { return };
         let Signing { assertion, endpoint, version, clock_offset } = *signing;
         let assertion: SecretString = assertion.with_signature(&signature);
         let request = token_request(&client, &endpoint).authenticate(Authentication::Assertion(&assertion));
-        self.ready(now, handle, Made { request, version, clock_offset: Some(clock_offset) });
+        let made = Made { request, version, clock_offset: Some(clock_offset), identity: None };
+        self.ready(now, handle, made);
     }
 
     /// The request is made: it is sent when the issuer's pace lets it.
@@ -304,12 +353,13 @@ impl Engine {
         let operation = self.next_operation(Operation::Token(handle));
         let Some(token) = self.tokens.get_mut(&handle) else { return };
         let Stage::Ready(made) = std::mem::replace(&mut token.stage, Stage::Loading) else { return };
-        let Made { request, version, clock_offset } = *made;
+        let Made { request, version, clock_offset, identity } = *made;
         token.stage = Stage::Sending { requested_at: now.boot, version, clock_offset };
         if let Some(state) = self.clients.get_mut(&token.client) {
             state.token_requests += 1;
         }
-        self.effects.push_back(Effect::Send { operation, issuer: token.config.issuer.clone(), request });
+        let issuer = token.config.issuer.clone();
+        self.effects.push_back(Effect::Send { operation, issuer, request, identity });
     }
 
     pub(super) fn token_responded(
@@ -331,8 +381,10 @@ impl Engine {
                     .map_err(|error| Failure::token(&error, &client, unix))
             }
         };
+        let mut is_next = false;
         if let Some(state) = self.clients.get_mut(&client.name) {
             state.outcomes.count(reply.as_ref().err().map(|failure| failure.class));
+            is_next = state.is_next(&version);
         }
         match reply {
             Ok(reply) => {
@@ -340,7 +392,20 @@ impl Engine {
                 let requested_at =
                     if mutation::is(Mutation::CountFromReply) { now.boot } else { requested_at };
                 self.issued(now, handle, Issued::new(reply, version.clone(), requested_at));
+                if is_next {
+                    self.next_accepted(now, &client.name, &version);
+                }
                 self.credential_accepted(now, &client.name, version);
+            }
+            Err(failure) if is_next && failure.may_refuse_next(&client) => {
+                self.fall_back(now, handle, failure);
+            }
+            Err(failure) if is_next => {
+                self.hold_next_back(now, &client.name, &failure);
+                self.fail(now, handle, failure);
+                if let Some(token) = self.tokens.get_mut(&handle) {
+                    token.spares_next = true;
+                }
             }
             Err(failure) if failure.is_of_credential() => {
                 self.credential_refused(now, handle, &client, failure, clock_offset);
@@ -423,7 +488,7 @@ impl Engine {
     }
 
     /// Gives the place at the gate or in its queue back, and lets the next one in.
-    fn leave_gate(&mut self, now: Now, handle: u64) {
+    pub(super) fn leave_gate(&mut self, now: Now, handle: u64) {
         let Some(token) = self.tokens.get_mut(&handle) else { return };
         let client = token.client.clone();
         let stage = std::mem::replace(&mut token.stage, Stage::Idle);
@@ -438,26 +503,5 @@ impl Engine {
             _ => state.gate.done(handle, matches!(stage, Stage::Sending { .. })),
         }
         self.open_gate(now, &issuer);
-    }
-}
-
-impl Credential {
-    fn stored(&self, client: &config::Client) -> StoredCredential {
-        let (version, kind) = match self {
-            Self::Secret { version, .. } => (version, CredentialKind::Secret),
-            Self::Key { version, .. } => (version, CredentialKind::PrivateKey),
-        };
-        StoredCredential { client: client.name.clone(), version: version.clone(), kind }
-    }
-}
-
-fn token_request<'a>(client: &'a config::Client, endpoint: &'a Endpoint) -> TokenRequest<'a> {
-    TokenRequest {
-        endpoint,
-        client_id: &client.client_id,
-        scope: client.scope.as_ref(),
-        resource: &client.resource,
-        audience: client.audience.as_deref(),
-        params: &client.params,
     }
 }

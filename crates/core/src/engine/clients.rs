@@ -5,9 +5,13 @@ use std::sync::Arc;
 
 use super::refusal::Refusals;
 use super::retry::Retry;
+use super::rotation::Next;
 use super::timers::Due;
 use super::token::TokenState;
-use super::{Effect, Engine, Failure, KeyStoreFailure, Note, Outcomes, Refusal, StoredCredential};
+use super::{
+    Effect, Engine, Expiring, Failure, KeyStoreFailure, Note, Outcomes, Refusal, Store, StoredCredential,
+};
+use crate::certificate::Certificate;
 use crate::config::{self, ClientName, Config};
 use crate::narrowing::Narrowing;
 use crate::policy::Access;
@@ -26,6 +30,12 @@ pub(super) struct ClientState {
     pub(super) last_handle: u64,
     /// The credential the key store holds, as far as is known.
     pub(super) credential: Option<StoredCredential>,
+    /// The one that is to take its place.
+    pub(super) next: Option<Box<Next>>,
+    /// The certificate that was shown last.
+    pub(super) certificate: Option<Arc<Certificate>>,
+    /// What the operator was told of last that it expires soon, and when.
+    pub(super) expiry_told: Option<(Expiring, Moment)>,
     /// The version of the last credential that got a token: a refusal of it may be the server's bad day.
     pub(super) accepted: Option<Arc<str>>,
     pub(super) refusals: Refusals,
@@ -60,7 +70,9 @@ impl Engine {
         for (name, client) in &config.clients {
             match self.clients.get_mut(name) {
                 Some(state) if state.config == *client => {}
-                Some(state) if is_same_token(&state.config, client) => {
+                Some(state)
+                    if is_same_token(&state.config, client) && shows_the_same(&state.config, client) =>
+                {
                     let replan = state.config.renew_at != client.renew_at;
                     state.config = Arc::clone(client);
                     self.configuration_changed(now, name, replan);
@@ -89,6 +101,9 @@ impl Engine {
             narrowed: BTreeMap::new(),
             last_handle: handle,
             credential: None,
+            next: None,
+            certificate: None,
+            expiry_told: None,
             accepted: None,
             refusals: Refusals::default(),
             dates_by_our_clock: false,
@@ -122,7 +137,7 @@ impl Engine {
         self.add_client(now, client);
         if let Some(state) = self.clients.get_mut(&client.name) {
             state.accepted = old.accepted.filter(|_| is_same_registration(&old.config, client));
-            state.credential = old.credential;
+            (state.credential, state.next) = (old.credential, old.next);
             (state.token_requests, state.outcomes) = (old.token_requests, old.outcomes);
             state.slot.count_on(&old.slot);
         }
@@ -142,9 +157,12 @@ impl Engine {
         for credential in found {
             let Some(state) = self.clients.get_mut(&credential.client) else { continue };
             let is_news = self.tokens.get(&state.configured).is_some_and(|token| token.awaits_inventory());
-            if is_news {
-                state.credential = Some(credential);
+            match credential.is_next {
+                _ if !is_news => continue,
+                true => state.know_next(Some(&credential)),
+                false => state.credential = Some(credential.clone()),
             }
+            self.mind_expiry(now, &credential.client);
         }
         if self.has_begun() {
             self.begin(now);
@@ -178,13 +196,28 @@ impl Engine {
         self.inventory.failed = Some((failure, next_try));
     }
 
-    pub(super) fn credential_stored(&mut self, now: Now, credential: StoredCredential) {
-        let client = credential.client.clone();
-        let version = credential.version.clone();
-        let Some(state) = self.clients.get_mut(&client) else { return };
-        state.credential = Some(credential);
-        state.refusals = Refusals::default();
-        for handle in self.handles_of(&client) {
+    /// A client's credentials were changed through the broker. A new one in use is tried at once; a next one when a token is
+    /// due anyway, or where something failed.
+    pub(super) fn credentials_changed(
+        &mut self,
+        now: Now,
+        client: &ClientName,
+        current: Option<StoredCredential>,
+        next: Option<&StoredCredential>,
+    ) {
+        let Some(current) = current else { return self.credentials_removed(now, client) };
+        let Some(state) = self.clients.get_mut(client) else { return };
+        let is_same = state.credential.as_ref().is_some_and(|known| known.version == current.version);
+        let changed = (!is_same).then(|| current.version.clone());
+        state.credential = Some(current);
+        if changed.is_some() {
+            state.refusals = Refusals::default();
+            (state.certificate, state.expiry_told) = (None, None);
+        }
+        self.next_changed(now, client, next);
+        self.mind_expiry(now, client);
+        let Some(version) = changed else { return };
+        for handle in self.handles_of(client) {
             // The key store may have told of it before whoever stored it did.
             if !self.tokens.get(&handle).is_some_and(|token| token.is_got_with(&version)) {
                 self.credential_changed(now, handle);
@@ -192,10 +225,19 @@ impl Engine {
         }
     }
 
+    /// Where credentials rest has changed, and nothing else of them.
+    pub(super) fn credentials_moved(&mut self, store: Store) {
+        let is_moved = |stored: &&mut StoredCredential| stored.store != Store::SystemdCredentials;
+        for state in self.clients.values_mut() {
+            let next = state.next.as_mut().map(|next| &mut next.stored);
+            state.credential.iter_mut().chain(next).filter(is_moved).for_each(|stored| stored.store = store);
+        }
+    }
+
     pub(super) fn credentials_removed(&mut self, now: Now, client: &ClientName) {
         self.drop_narrowed_of(now, client);
         let Some(state) = self.clients.get_mut(client) else { return };
-        (state.credential, state.accepted) = (None, None);
+        (state.credential, state.next, state.accepted) = (None, None, None);
         let handle = state.configured;
         self.credential_gone(now, handle);
         self.keep_now();
@@ -225,6 +267,14 @@ fn is_same_token(old: &config::Client, new: &config::Client) -> bool {
         && old.resource == new.resource
         && old.audience == new.audience
         && old.params == new.params
+}
+
+/// Whether the certificates are still there that tokens may be bound to (RFC 8705 section 3).
+fn shows_the_same(old: &config::Client, new: &config::Client) -> bool {
+    match (&old.certificates, &new.certificates) {
+        (Some(old), Some(new)) => new.include(old),
+        (None, _) | (_, None) => true,
+    }
 }
 
 /// Whether a credential that was accepted under one configuration should be under the other.

@@ -7,6 +7,7 @@ use tokenbroker_oauth::{Algorithm, HttpRequest, MacAlgorithm, Scope};
 use tokenbroker_secret::Secret;
 
 use super::{Failure, OperationId, WaiterId};
+use crate::certificate::Certificate;
 use crate::config::{self, ClientName};
 use crate::narrowing::Narrowing;
 use crate::slots::Published;
@@ -17,12 +18,21 @@ use crate::time::Moment;
 pub enum Effect {
     /// Ask the key store which credentials it holds; [`Event::Inventory`](super::Event::Inventory) answers.
     ListCredentials,
-    /// Ask the key store for a client's current credential; [`Event::Credential`](super::Event::Credential) answers.
+    /// Ask the key store what a client can authenticate with; [`Event::Credential`](super::Event::Credential) answers.
     LoadCredential {
         /// To be carried back.
         operation: OperationId,
         /// Whose.
         client: ClientName,
+        /// Whether that has to be a key for TLS.
+        for_tls: bool,
+    },
+    /// Have the key store make a next credential the one in use; [`Event::Promoted`](super::Event::Promoted) answers.
+    Promote {
+        /// Whose.
+        client: ClientName,
+        /// Which version.
+        version: Arc<str>,
     },
     /// Sign with a key of the key store; [`Event::Signed`](super::Event::Signed) answers.
     Sign {
@@ -58,6 +68,8 @@ pub enum Effect {
         issuer: Arc<config::Issuer>,
         /// What to send.
         request: HttpRequest,
+        /// What to show in TLS.
+        identity: Option<TlsIdentity>,
     },
     /// Read the tokens that an earlier daemon kept; [`Event::Restored`](super::Event::Restored) answers.
     LoadTokens,
@@ -78,6 +90,17 @@ pub enum Effect {
     },
     /// Tell the operator.
     Note(Note),
+}
+
+/// What a client shows in TLS to authenticate (RFC 8705). The key is in the key store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsIdentity {
+    /// Whose.
+    pub client: ClientName,
+    /// Which version of its key.
+    pub version: Arc<str>,
+    /// The certificate for that key.
+    pub certificate: Arc<Certificate>,
 }
 
 /// A token for a caller.
@@ -128,6 +151,15 @@ pub enum Reason {
     UnknownClient,
 }
 
+/// What expires by a date that is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Expiring {
+    /// The credential in use.
+    Credential,
+    /// The certificate for it.
+    Certificate,
+}
+
 /// Something that an operator may want to read in the log.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -168,6 +200,42 @@ pub enum Note {
     CredentialGone {
         /// Whose.
         client: ClientName,
+    },
+    /// A next credential got a token: it is the one in use from now on.
+    NextAccepted {
+        /// Whose.
+        client: ClientName,
+        /// Which version.
+        version: Arc<str>,
+    },
+    /// A next credential was refused; the one in use is used further.
+    NextRefused {
+        /// Whose.
+        client: ClientName,
+        /// Which version.
+        version: Arc<str>,
+        /// How.
+        failure: Failure,
+        /// For how long it has been refused.
+        refused_for: Duration,
+        /// When it is tried again, from now, at the earliest.
+        next_try_in: Duration,
+    },
+    /// The key store could not store that a next credential is the one in use now.
+    NotPromoted {
+        /// Whose.
+        client: ClientName,
+        /// Why.
+        failure: Failure,
+    },
+    /// A credential or a certificate will soon be worth nothing.
+    ExpiresSoon {
+        /// Whose.
+        client: ClientName,
+        /// What expires.
+        what: Expiring,
+        /// In how long; `None` if it has expired.
+        expires_in: Option<Duration>,
     },
     /// The key store could not be asked.
     KeyStoreUnavailable {

@@ -18,12 +18,12 @@ use crate::time::Moment;
 pub enum Event {
     /// Which credentials the key store holds: answers [`Effect::ListCredentials`](super::Effect::ListCredentials).
     Inventory(Result<Vec<StoredCredential>, KeyStoreFailure>),
-    /// A client's credential, if it has one: answers [`Effect::LoadCredential`](super::Effect::LoadCredential).
+    /// What a client can authenticate with, if it has anything: answers [`Effect::LoadCredential`](super::Effect::LoadCredential).
     Credential {
         /// The effect's.
         operation: OperationId,
         /// What was found.
-        result: Result<Option<Credential>, KeyStoreFailure>,
+        result: Result<Option<Credentials>, KeyStoreFailure>,
     },
     /// A signature: answers [`Effect::Sign`](super::Effect::Sign).
     Signed {
@@ -76,10 +76,24 @@ pub enum Event {
     },
     /// A caller is gone, and wants no answer.
     Gone(WaiterId),
-    /// A credential was stored through the broker, or replaced.
-    CredentialStored(StoredCredential),
-    /// A client's credentials were removed through the broker.
-    CredentialsRemoved(ClientName),
+    /// A client's credentials were changed through the broker: this is what there is now.
+    CredentialsChanged {
+        /// Whose.
+        client: ClientName,
+        /// The one in use; `None` if all are gone.
+        current: Option<StoredCredential>,
+        /// The one to be tried before it.
+        next: Option<StoredCredential>,
+    },
+    /// A next credential is the one in use now, or is not any more: answers [`Effect::Promote`](super::Effect::Promote).
+    Promoted {
+        /// Whose.
+        client: ClientName,
+        /// Whether that could be stored.
+        result: Result<(), KeyStoreFailure>,
+    },
+    /// All credentials but systemd's rest in another store now.
+    CredentialsMoved(Store),
     /// The tokens that outlived an earlier daemon; none if that is not known. Answers
     /// [`Effect::LoadTokens`](super::Effect::LoadTokens).
     Restored(Vec<KeptToken>),
@@ -103,6 +117,34 @@ pub struct StoredCredential {
     pub version: Arc<str>,
     /// What it is.
     pub kind: CredentialKind,
+    /// Where it rests.
+    pub store: Store,
+    /// Whether it is to be tried before the one in use, and is not that itself.
+    pub is_next: bool,
+    /// When it will be worth nothing any more, in seconds since 1970 (UTC), if that was told.
+    pub expires: Option<u64>,
+}
+
+/// Where credentials rest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Store {
+    /// The keyring of the operating system.
+    OsKeyring,
+    /// What systemd passes to the service.
+    SystemdCredentials,
+    /// The encrypted file.
+    EncryptedFile,
+}
+
+impl Store {
+    /// What the configuration calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::OsKeyring => "os-keyring",
+            Self::SystemdCredentials => "systemd-credentials",
+            Self::EncryptedFile => "encrypted-file",
+        }
+    }
 }
 
 /// What a credential is.
@@ -114,21 +156,37 @@ pub enum CredentialKind {
     PrivateKey,
 }
 
-/// A credential, ready to be used.
+/// What a client can authenticate with.
+#[derive(Debug)]
+pub struct Credentials {
+    /// The credential in use.
+    pub current: LoadedCredential,
+    /// The one to be tried before it.
+    pub next: Option<LoadedCredential>,
+}
+
+/// A credential, ready to be used, and what is known of it.
+#[derive(Debug)]
+pub struct LoadedCredential {
+    /// What is known of it.
+    pub stored: StoredCredential,
+    /// The credential itself.
+    pub credential: Credential,
+}
+
+/// What is used of a credential.
 #[derive(Debug)]
 pub enum Credential {
     /// A shared secret.
-    Secret {
-        /// Its random version.
-        version: Arc<str>,
-        /// The secret.
-        secret: SecretString,
-    },
+    Secret(SecretString),
     /// A private key, which stays in the key store.
     Key {
-        /// Its random version.
-        version: Arc<str>,
         /// The key ID for the assertion's header.
         kid: String,
+    },
+    /// A private key for TLS, which stays in the key store.
+    TlsKey {
+        /// SubjectPublicKeyInfo in DER: a certificate has to be for it.
+        public_key: Vec<u8>,
     },
 }

@@ -4,10 +4,11 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::attempt::Stage;
+use super::expiry::NOTICE;
 use super::failure::Failure;
 use super::issuer::IssuerState;
 use super::token::TokenState;
-use super::{ClientStatus, Engine, Outcomes};
+use super::{ClientStatus, Engine, Expiring, NextCredential, Outcomes};
 use crate::time::{Moment, Now};
 
 /// How many of the narrower token keys that have a failure are listed.
@@ -36,8 +37,11 @@ impl Engine {
                 (false, true) => "has not been tried yet",
                 (false, false) => "was never accepted",
             };
-            lines.push(format!("Its credential, version {}, {trust}.", credential.version));
+            let (version, store) = (&credential.version, credential.store.name());
+            lines.push(format!("Its credential, version {version} in the {store}, {trust}."));
         }
+        lines.extend(status.next_credential.as_ref().map(|next| of_next(client, next)));
+        lines.extend(self.expiries(now, &status.client).into_iter().map(|one| expires(client, one)));
         if status.narrowed > 0 {
             let keys = count(status.narrowed as u64, "narrower token", "narrower tokens");
             lines.push(format!("Callers asked for {keys} lately; each is kept warm while it is used."));
@@ -184,6 +188,49 @@ fn why_then(failure: &Failure) -> &'static str {
             "and then ever more rarely, up to once an hour; a new credential, a changed configuration or \
              `tokenbroker renew` is tried at once"
         }
+    }
+}
+
+/// What becomes of the credential that is to take the place of the one in use.
+fn of_next(client: &str, next: &NextCredential) -> String {
+    let NextCredential { stored, refused, refused_for, next_try_in } = next;
+    let version = &stored.version;
+    let Some(failure) = refused else {
+        return format!(
+            "A next credential, version {version}, is there: the next token request tries it, and `tokenbroker renew \
+             {client}` makes one now."
+        );
+    };
+    let when = match next_try_in.is_zero() {
+        true => "with the next token request".into(),
+        false => format!("with the first token request in {} or later", words(*next_try_in)),
+    };
+    let remedy = failure.hint.as_ref().map(|hint| format!(" What to do: {hint}.")).unwrap_or_default();
+    format!(
+        "The next credential, version {version}, was refused ({}), for the first time {} ago: {}. The one in use is used further; the next \
+         one is tried again {when}, or given up by `tokenbroker secret remove {client} --next`.{remedy}",
+        failure.code,
+        words(*refused_for),
+        failure.message
+    )
+}
+
+fn expires(client: &str, (what, left): (Expiring, Option<Duration>)) -> String {
+    let (what, remedy) = match what {
+        Expiring::Credential => (
+            "secret",
+            format!("have another one issued and store it: `tokenbroker secret set {client} --next`"),
+        ),
+        Expiring::Certificate => {
+            ("certificate", "have it renewed, put the new one in its place, then `tokenbroker reload`".into())
+        }
+    };
+    match left {
+        None => format!("Its {what} has expired. What to do: {remedy}."),
+        Some(left) if left <= NOTICE => {
+            format!("Its {what} expires in {}. What to do: {remedy}.", words(left))
+        }
+        Some(left) => format!("Its {what} expires in {}.", words(left)),
     }
 }
 

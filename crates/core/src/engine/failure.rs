@@ -3,11 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenbroker_oauth::{Class, ErrorCode, MetadataError, TokenError, TokenErrorKind, TokenResponse};
+use tokenbroker_oauth::{
+    BasicEncoding, Class, ErrorCode, MetadataError, TokenError, TokenErrorKind, TokenResponse,
+};
 
 use super::Party;
 use super::token::Issued;
-use crate::config::{self, AuthMethod};
+use crate::certificate::Certificate;
+use crate::config::{self, AssertionAudience, AuthMethod, ClientName};
 use crate::time::Moment;
 
 /// The code of failures that are the key store's.
@@ -16,7 +19,8 @@ const KEY_STORE: &str = "key_store";
 /// A failed attempt: a code for programs, words for people, and the class that decides when it is tried again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Failure {
-    /// The RFC 6749 error code, or `network`, `timeout`, `tls`, `http`, `malformed`, `key_store`, `no_credential`.
+    /// The RFC 6749 error code, or `network`, `timeout`, `tls`, `http`, `malformed`, `key_store`, `no_credential`,
+    /// `certificate`.
     pub code: &'static str,
     /// What kind of failure it is.
     pub class: Class,
@@ -72,6 +76,23 @@ impl Failure {
         self.class == Class::Credential
     }
 
+    /// Whether it may be a refusal of a next credential. Servers have many words for that, and a certificate is refused in the
+    /// handshake; what passes by itself is none.
+    pub(super) fn may_refuse_next(&self, client: &config::Client) -> bool {
+        self.class != Class::Transient || client.auth.is_tls() && self.code == "tls"
+    }
+
+    /// The same of a next credential: what replaces all credentials would be bad advice.
+    pub(super) fn of_next(mut self, client: &ClientName) -> Self {
+        if let Some(hint) = &mut self.hint {
+            for command in ["secret set", "key generate", "key import"] {
+                let command = format!("tokenbroker {command} {client}");
+                *hint = hint.replace(&command, &format!("{command} --next"));
+            }
+        }
+        self
+    }
+
     /// Who can put it right.
     pub(super) fn fixed_by(&self) -> Party {
         match self.class {
@@ -85,12 +106,17 @@ impl Failure {
         self.code == KEY_STORE
     }
 
-    pub(super) fn no_credential(client: &config::Client) -> Self {
+    /// The client has no credential.
+    pub fn no_credential(client: &config::Client) -> Self {
         let name = &client.name;
         let hint = match client.auth {
             AuthMethod::PrivateKeyJwt { algorithm } => {
                 format!("generate a key with `tokenbroker key generate {name} --alg {}`", algorithm.name())
             }
+            AuthMethod::TlsClientAuth | AuthMethod::SelfSignedTlsClientAuth => format!(
+                "store the private key of its certificate with `tokenbroker key import {name} --file key.pem`, or generate \
+                 one with `tokenbroker key generate {name}` and have it certified"
+            ),
             AuthMethod::ClientSecretBasic
             | AuthMethod::ClientSecretPost
             | AuthMethod::ClientSecretJwt { .. } => {
@@ -107,7 +133,7 @@ impl Failure {
     }
 
     /// The client has a credential that its authentication method has no use for.
-    pub(super) fn other_credential(client: &config::Client) -> Self {
+    pub fn other_credential(client: &config::Client) -> Self {
         let (has, needs) = match client.auth.takes_a_key() {
             true => ("a secret", "a private key"),
             false => ("a private key", "a secret"),
@@ -116,7 +142,61 @@ impl Failure {
         Self { message, ..Self::no_credential(client) }
     }
 
-    pub(super) fn transport(failure: TransportFailure, timeout: Duration) -> Self {
+    /// The certificate for a key of the client, or why there is none that could be shown.
+    pub fn or_certificate(
+        client: &config::Client,
+        public_key: &[u8],
+        unix: i64,
+    ) -> Result<Arc<Certificate>, Self> {
+        let name = &client.name;
+        let refused = |message: String, hint: String| Self {
+            code: "certificate",
+            class: Class::Credential,
+            message,
+            hint: Some(hint),
+            retry_after: None,
+        };
+        let Some(certificates) = &client.certificates else {
+            return Err(Self::other_credential(client));
+        };
+        let path = certificates.path.display();
+        let then = "then `tokenbroker reload`";
+        if let Err(problem) = &certificates.content {
+            return Err(refused(
+                format!("the certificate {path} of client {name} can't be used: {problem}"),
+                format!(
+                    "put the certificate in PEM there, and those that lead to its authority after it; {then}"
+                ),
+            ));
+        }
+        let certificate = certificates.for_key(public_key).ok_or_else(|| {
+            refused(
+                format!("the certificate {path} of client {name} is not for the key in the key store"),
+                format!(
+                    "put the certificate for that key there (`tokenbroker key public {name}` shows its public half), {then}; \
+                     or store the certificate's key: `tokenbroker key import {name} --file key.pem`"
+                ),
+            )
+        })?;
+        let renew = || format!("have it renewed, put the new one there, {then}");
+        if unix > certificate.not_after {
+            let days = (unix - certificate.not_after) / 86_400;
+            return Err(refused(
+                format!("the certificate {path} of client {name} expired {}", days_ago(days)),
+                renew(),
+            ));
+        }
+        if unix < certificate.not_before {
+            return Err(refused(
+                format!("the certificate {path} of client {name} is not good yet"),
+                format!("see whether the clock of this host is right; otherwise {}", renew()),
+            ));
+        }
+        Ok(Arc::clone(certificate))
+    }
+
+    /// There is no response.
+    pub fn transport(failure: TransportFailure, timeout: Duration) -> Self {
         let (code, hint) = match failure.kind {
             TransportKind::Network => ("network", None),
             TransportKind::Timeout => {
@@ -146,7 +226,8 @@ impl Failure {
         }
     }
 
-    pub(super) fn token(error: &TokenError, client: &config::Client, unix: u64) -> Self {
+    /// The answer is no token.
+    pub fn token(error: &TokenError, client: &config::Client, unix: u64) -> Self {
         Self {
             code: error.code(),
             class: error.class(),
@@ -156,7 +237,8 @@ impl Failure {
         }
     }
 
-    pub(super) fn metadata(error: &MetadataError, issuer: &config::Issuer, unix: u64) -> Self {
+    /// The answer is not the issuer's metadata.
+    pub fn metadata(error: &MetadataError, issuer: &config::Issuer, unix: u64) -> Self {
         let name = &issuer.name;
         Self {
             code: error.code(),
@@ -204,17 +286,31 @@ fn hint_for(error: &TokenError, client: &config::Client) -> Option<String> {
         ErrorCode::InvalidClient => match client.auth {
             AuthMethod::PrivateKeyJwt { .. } => format!(
                 "check client_id, and that the public key (`tokenbroker key public {name}`) is registered with the \
-                 authorization server; if it is, the server may want another assertion_audience"
+                 authorization server; if it is, {}, or another assertion_alg",
+                with_other_audience(&client.issuer)
             ),
             AuthMethod::ClientSecretJwt { algorithm } => format!(
-                "check client_id, and set the secret again with `tokenbroker secret set {name}`; if both are right, the \
-                 server may want another assertion_audience or assertion_alg, or a secret of at least {} bytes for {}",
+                "check client_id, and set the secret again with `tokenbroker secret set {name}`; if both are right, {}, \
+                 another assertion_alg, or a secret of at least {} bytes for {}",
+                with_other_audience(&client.issuer),
                 algorithm.secret_length(),
                 algorithm.name()
             ),
             AuthMethod::ClientSecretBasic => format!(
-                "check client_id, and set the secret again with `tokenbroker secret set {name}`; if both are right, \
-                 try basic_encoding = \"raw\" for the issuer, or auth = \"client_secret_post\""
+                "check client_id, and set the secret again with `tokenbroker secret set {name}`; if both are right, {}, or \
+                 auth = \"client_secret_post\"",
+                with_other_encoding(&client.issuer)
+            ),
+            AuthMethod::TlsClientAuth => format!(
+                "check client_id, and that the authorization server expects the subject of this certificate for it and \
+                 trusts its authority; if it does, it may want the certificate at another endpoint: name that as \
+                 token_endpoint of [issuers.{}]",
+                client.issuer.name
+            ),
+            AuthMethod::SelfSignedTlsClientAuth => format!(
+                "check client_id, and that this certificate is registered with the authorization server; if it is, it may \
+                 want it at another endpoint: name that as token_endpoint of [issuers.{}]",
+                client.issuer.name
             ),
             AuthMethod::ClientSecretPost => {
                 format!("check client_id, and set the secret again with `tokenbroker secret set {name}`")
@@ -229,6 +325,11 @@ fn hint_for(error: &TokenError, client: &config::Client) -> Option<String> {
             "the authorization server must allow this client the client credentials grant".to_owned()
         }
         ErrorCode::UseDpopNonce => "DPoP is not supported yet".to_owned(),
+        // So answers a server that can't decode the header.
+        ErrorCode::InvalidRequest if client.auth == AuthMethod::ClientSecretBasic => format!(
+            "compare [clients.{name}] with what the authorization server expects; if all of it is right, {}",
+            with_other_encoding(&client.issuer)
+        ),
         ErrorCode::InvalidRequest | ErrorCode::InvalidGrant | ErrorCode::Unknown => {
             format!("compare [clients.{name}] with what the authorization server expects")
         }
@@ -245,12 +346,41 @@ fn hint_for(error: &TokenError, client: &config::Client) -> Option<String> {
     Some(with_environment_hint(hint, client))
 }
 
-/// A mix-up that is common enough to be worth a hint wherever a client is refused.
-fn with_environment_hint(hint: String, client: &config::Client) -> String {
-    match client.issuer.preset {
-        Some("signaturgruppen" | "signaturgruppen-pp") => {
-            format!("{hint}; client IDs of pre-production and production are not interchangeable")
-        }
-        _ => hint,
+/// Servers disagree about the audience: what this one was not tried with.
+fn with_other_audience(issuer: &config::Issuer) -> String {
+    let other = match issuer.assertion_audience {
+        AssertionAudience::Issuer => "token-endpoint",
+        AssertionAudience::TokenEndpoint | AssertionAudience::Other(_) => "issuer",
+    };
+    format!("the server may want assertion_audience = \"{other}\" for [issuers.{}]", issuer.name)
+}
+
+/// Servers disagree about the encoding in a Basic header: what this one was not tried with.
+fn with_other_encoding(issuer: &config::Issuer) -> String {
+    let other = match issuer.basic_encoding {
+        BasicEncoding::Form => "raw",
+        BasicEncoding::Raw => "form",
+    };
+    format!("try basic_encoding = \"{other}\" for [issuers.{}]", issuer.name)
+}
+
+fn days_ago(days: i64) -> String {
+    match days {
+        0 => "today".into(),
+        1 => "a day ago".into(),
+        days => format!("{days} days ago"),
     }
+}
+
+/// A mix-up that is common enough to be worth a hint wherever a client is refused.
+pub fn with_environment_hint(hint: String, client: &config::Client) -> String {
+    let other = match client.issuer.preset {
+        Some("signaturgruppen") => "signaturgruppen-pp",
+        Some("signaturgruppen-pp") => "signaturgruppen",
+        _ => return hint,
+    };
+    format!(
+        "{hint}; client IDs of pre-production and production are not interchangeable: see whether this one is of preset = \
+         \"{other}\""
+    )
 }

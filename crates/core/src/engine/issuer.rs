@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenbroker_oauth::{Endpoint, HttpRequest, HttpResponse, Issuer, Metadata};
+use tokenbroker_oauth::{Endpoint, HttpRequest, HttpResponse, Issuer, Metadata, MetadataError};
 
 use super::failure::{Failure, TransportFailure};
 use super::gate::Gate;
@@ -31,12 +31,31 @@ pub(super) struct IssuerState {
 /// What is known of the token endpoint by discovery (RFC 8414, OpenID Connect Discovery).
 #[derive(Debug, Default)]
 struct Discovery {
-    known: Option<(Endpoint, Moment)>,
+    known: Option<(Endpoints, Moment)>,
     /// The lookup under way, and which of the two metadata URLs it asks since when.
     asking: Option<(OperationId, usize, Moment)>,
     /// The last lookup failed.
     failed: Option<DiscoveryFailure>,
     retry: Retry,
+}
+
+/// Where an issuer's tokens are asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Endpoints {
+    token: Endpoint,
+    /// By clients that show a certificate; if it can't be used, why.
+    mtls: Result<Endpoint, Failure>,
+}
+
+impl Endpoints {
+    fn one(endpoint: &Endpoint) -> Self {
+        Self { token: endpoint.clone(), mtls: Ok(endpoint.clone()) }
+    }
+
+    /// Where this client asks.
+    pub(super) fn of(&self, client: &config::Client) -> Result<Endpoint, Failure> {
+        if client.auth.is_tls() { self.mtls.clone() } else { Ok(self.token.clone()) }
+    }
 }
 
 /// Why the token endpoint is not known: everybody's failure until it is looked up again.
@@ -78,15 +97,15 @@ impl Engine {
         &mut self,
         now: Now,
         issuer: &config::Issuer,
-    ) -> Option<Result<Endpoint, DiscoveryFailure>> {
+    ) -> Option<Result<Endpoints, DiscoveryFailure>> {
         let identifier = match &issuer.endpoint {
-            EndpointSource::Named { endpoint, .. } => return Some(Ok(endpoint.clone())),
+            EndpointSource::Named { endpoint, .. } => return Some(Ok(Endpoints::one(endpoint))),
             EndpointSource::Discover(identifier) => identifier,
         };
         let discovery = &self.issuers.get(issuer.name.as_str())?.discovery;
-        let is_fresh = |(_, at): &(Endpoint, Moment)| now.boot.since(*at) < METADATA_LIFETIME;
+        let is_fresh = |(_, at): &(Endpoints, Moment)| now.boot.since(*at) < METADATA_LIFETIME;
         let is_due = discovery.asking.is_none() && !discovery.known.as_ref().is_some_and(is_fresh);
-        let known = discovery.known.as_ref().map(|(endpoint, _)| endpoint.clone());
+        let known = discovery.known.as_ref().map(|(endpoints, _)| endpoints.clone());
         let failed = discovery.failed.clone().filter(|failed| now.boot < failed.until);
         if is_due && failed.is_none() {
             self.ask(now, issuer, identifier, 0);
@@ -103,7 +122,8 @@ impl Engine {
         let url = if place == 0 { rfc8414 } else { openid };
         state.discovery.asking = Some((operation, place, now.boot));
         let request = HttpRequest::get(url);
-        self.effects.push_back(Effect::Send { operation, issuer: Arc::clone(&state.config), request });
+        let issuer = Arc::clone(&state.config);
+        self.effects.push_back(Effect::Send { operation, issuer, request, identity: None });
     }
 
     pub(super) fn metadata_responded(
@@ -127,7 +147,12 @@ impl Engine {
         let failure = match result {
             Err(failure) => Failure::transport(failure, config.timeout),
             Ok(response) => match Metadata::parse(&response, identifier, config.plain_http) {
-                Ok(metadata) => return self.metadata_found(now, issuer, metadata.token_endpoint),
+                Ok(metadata) => {
+                    let unusable = |error| Failure::metadata(&MetadataError::Endpoint(error), &config, unix);
+                    let mtls = metadata.mtls_token_endpoint.map_err(unusable);
+                    let endpoints = Endpoints { token: metadata.token_endpoint, mtls };
+                    return self.metadata_found(now, issuer, endpoints);
+                }
                 Err(error) if place == 0 && error.is_elsewhere() => {
                     return self.ask(now, &config, identifier, 1);
                 }
@@ -137,12 +162,12 @@ impl Engine {
         self.metadata_not_found(now, issuer, failure);
     }
 
-    fn metadata_found(&mut self, now: Now, issuer: &Arc<str>, endpoint: Endpoint) {
+    fn metadata_found(&mut self, now: Now, issuer: &Arc<str>, endpoints: Endpoints) {
         let Some(state) = self.issuers.get_mut(issuer) else { return };
-        state.discovery = Discovery { known: Some((endpoint.clone(), now.boot)), ..Discovery::default() };
-        let note = Note::Discovered { issuer: Arc::clone(issuer), endpoint: endpoint.as_str().into() };
+        state.discovery = Discovery { known: Some((endpoints.clone(), now.boot)), ..Discovery::default() };
+        let note = Note::Discovered { issuer: Arc::clone(issuer), endpoint: endpoints.token.as_str().into() };
         self.effects.push_back(Effect::Note(note));
-        self.discovered(now, issuer, &endpoint);
+        self.discovered(now, issuer, &endpoints);
     }
 
     fn metadata_not_found(&mut self, now: Now, issuer: &Arc<str>, failure: Failure) {

@@ -163,9 +163,10 @@ impl Engine {
 
     fn restore_one(&mut self, now: Now, kept: KeptToken) -> Option<()> {
         let state = self.clients.get(&kept.client)?;
-        let credential =
-            state.credential.as_ref().filter(|credential| credential.version == kept.credential)?;
-        let version = credential.version.clone();
+        // A next credential may have been accepted without the key store having been told.
+        let next = state.next.as_ref().map(|next| &next.stored);
+        let known = state.credential.iter().chain(next);
+        let version = known.map(|known| &known.version).find(|version| **version == kept.credential)?.clone();
         let serve_until = serve_until(kept.expires, kept.lifetime);
         let fits = binding(&kept.narrowing.applied_to(&state.config)) == kept.binding
             && kept.lifetime <= state.config.issuer.max_lifetime
@@ -272,5 +273,8 @@ fn binding(client: &config::Client) -> String {
     for (key, value) in &client.params {
         add(&format!("param {key:?}"), value);
     }
+    let certificates =
+        client.certificates.iter().filter_map(|certificates| certificates.content.as_ref().ok());
+    certificates.flatten().for_each(|certificate| add("certificate", &certificate.fingerprint()));
     words
 }

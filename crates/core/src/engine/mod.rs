@@ -14,6 +14,7 @@
 //! - `attempt`: the steps of one token request, from the credential to the outcome
 //! - `issuer`: where an issuer's token endpoint is, what its `server_clock` says, and its budget (`gate`)
 //! - `retry`: when to try again; `refusal`: when a client's credential is tried again
+//! - `rotation`: a next credential beside the one in use; `expiry`: when one will be worth nothing
 //! - `kept`: the tokens that outlive the daemon
 //! - `failure`: what went wrong, in an operator's words; `explain`: all the rest
 
@@ -21,6 +22,7 @@ mod attempt;
 mod clients;
 mod effect;
 mod event;
+mod expiry;
 mod explain;
 mod failure;
 mod gate;
@@ -30,6 +32,7 @@ mod narrowed;
 mod refusal;
 mod rejection;
 mod retry;
+mod rotation;
 mod server_clock;
 mod status;
 mod timers;
@@ -42,16 +45,19 @@ use std::sync::Arc;
 use rand::SeedableRng;
 use rand::rngs::StdRng;
 
-pub use self::effect::{Effect, Granted, Note, Party, Reason, Refusal};
-pub use self::event::{Credential, CredentialKind, Event, StoredCredential};
-pub use self::failure::{Failure, KeyStoreFailure, TransportFailure, TransportKind};
+pub use self::effect::{Effect, Expiring, Granted, Note, Party, Reason, Refusal, TlsIdentity};
+pub use self::event::{
+    Credential, CredentialKind, Credentials, Event, LoadedCredential, Store, StoredCredential,
+};
+pub use self::failure::{Failure, KeyStoreFailure, TransportFailure, TransportKind, with_environment_hint};
 pub use self::kept::{KeptToken, TokenToKeep};
 pub use self::narrowed::MAX_NARROWED;
-pub use self::status::{ClientStatus, Outcomes, Size, State};
+pub use self::status::{ClientStatus, NextCredential, Outcomes, Size, State};
 
 use self::clients::{ClientState, Inventory};
 use self::issuer::IssuerState;
 use self::kept::Kept;
+use self::rotation::Untold;
 use self::timers::{Due, Timers};
 use self::token::TokenState;
 use self::waiting::Waiter;
@@ -77,6 +83,9 @@ pub struct Engine {
     waiters: HashMap<WaiterId, Waiter>,
     operations: HashMap<OperationId, Operation>,
     inventory: Inventory,
+    /// When it is looked next which credentials expire soon; `None` while none is known to.
+    expiry_check: Option<Moment>,
+    untold: Untold,
     kept: Kept,
     timers: Timers,
     effects: VecDeque<Effect>,
@@ -105,6 +114,8 @@ impl Engine {
             waiters: HashMap::new(),
             operations: HashMap::new(),
             inventory: Inventory::default(),
+            expiry_check: None,
+            untold: Untold::default(),
             kept: Kept::default(),
             timers: Timers::default(),
             effects: VecDeque::new(),
@@ -145,8 +156,11 @@ impl Engine {
             }
             Event::Renew { waiter, client, deadline } => self.renew(now, waiter, &client, deadline),
             Event::Gone(waiter) => self.gone(now, waiter),
-            Event::CredentialStored(credential) => self.credential_stored(now, credential),
-            Event::CredentialsRemoved(client) => self.credentials_removed(now, &client),
+            Event::CredentialsChanged { client, current, next } => {
+                self.credentials_changed(now, &client, current, next.as_ref());
+            }
+            Event::Promoted { client, result } => self.promoted(now, client, result),
+            Event::CredentialsMoved(store) => self.credentials_moved(store),
             Event::Restored(tokens) => self.kept_loaded(now, tokens),
             Event::WallClockSet => self.wall_clock_set(now),
             Event::Configured { config, access } => self.configure(&config, access, now),
@@ -168,6 +182,8 @@ impl Engine {
                 Due::Inventory => self.effects.push_back(Effect::ListCredentials),
                 Due::Loading => self.kept_not_loaded(now),
                 Due::Keeping => self.keep_now(),
+                Due::Promotions => self.tell_again(),
+                Due::Expiries => self.check_expiries(now),
             }
         }
     }

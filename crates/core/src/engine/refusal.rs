@@ -63,6 +63,11 @@ impl Refusals {
         self.last.as_deref().filter(|last| now < last.until)
     }
 
+    /// The last refusal, whether it holds or not.
+    pub(super) fn last(&self) -> Option<&Refused> {
+        self.last.as_deref()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.last.is_none()
     }
@@ -75,9 +80,10 @@ impl ClientState {
         version.is_some() && version == self.accepted.as_ref()
     }
 
-    /// Whether nobody knows that the server will take its credential.
-    fn is_in_doubt(&self) -> bool {
-        !self.accepted_before() || !self.refusals.is_empty()
+    /// Whether nobody knows that the server will take the credential that would be tried now.
+    fn is_in_doubt(&self, now: Moment) -> bool {
+        let tries_next = self.next.as_ref().is_some_and(|next| next.is_tried(now));
+        tries_next || !self.accepted_before() || !self.refusals.is_empty()
     }
 
     /// The handles that its token keys have.
@@ -105,7 +111,7 @@ impl Engine {
         }
         let is_trying = |stage: &Stage| !matches!(stage, Stage::Idle | Stage::Behind);
         let tried_by = self.tokens.range(client.handles()).find(|(_, token)| is_trying(&token.stage));
-        let Some((&other, _)) = tried_by.filter(|_| client.is_in_doubt()) else { return false };
+        let Some((&other, _)) = tried_by.filter(|_| client.is_in_doubt(now.boot)) else { return false };
         let urgent = !token.waiters.is_empty();
         if let Some(token) = self.tokens.get_mut(&handle) {
             token.stage = Stage::Behind;
@@ -165,6 +171,9 @@ impl Engine {
     /// The client's credential was accepted: what its refusal kept waiting is due.
     pub(super) fn credential_accepted(&mut self, now: Now, client: &ClientName, version: Arc<str>) {
         let Some(state) = self.clients.get_mut(client) else { return };
+        if state.credential.as_ref().is_some_and(|credential| credential.version != version) {
+            return; // it was replaced or withdrawn since, and says nothing about what there is now
+        }
         state.accepted = Some(version);
         if state.refusals.is_empty() {
             return;

@@ -49,6 +49,23 @@ pub struct ClientStatus {
     pub next_try_in: Option<Duration>,
     /// The credential in use.
     pub credential: Option<StoredCredential>,
+    /// The one that is to take its place.
+    pub next_credential: Option<NextCredential>,
+    /// Until when the certificate is good that was shown last, in seconds since 1970 (UTC).
+    pub certificate_expires: Option<i64>,
+}
+
+/// A credential that is tried before the one in use.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NextCredential {
+    /// What is known of it.
+    pub stored: StoredCredential,
+    /// Why it was refused, if it was.
+    pub refused: Option<Failure>,
+    /// For how long it has been refused.
+    pub refused_for: Duration,
+    /// When it is tried again at the earliest; the next token request tries it if that is now.
+    pub next_try_in: Duration,
 }
 
 /// What came of a client's token requests; those that are under way or were given up are in none of them.
@@ -144,6 +161,13 @@ impl Engine {
             last_failure: failure.cloned(),
             next_try_in: next_try.filter(|_| failure.is_some()).map(|at| now.boot.until(at)),
             credential: state.credential.clone(),
+            next_credential: state.next.as_ref().map(|next| NextCredential {
+                stored: next.stored.clone(),
+                refused: next.refusals.last().map(|last| last.failure.clone()),
+                refused_for: next.refused_since.map_or(Duration::ZERO, |since| now.boot.since(since)),
+                next_try_in: now.boot.until(next.tried_at(now.boot)),
+            }),
+            certificate_expires: state.certificate.as_ref().map(|certificate| certificate.not_after),
         })
     }
 

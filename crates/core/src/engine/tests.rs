@@ -14,6 +14,7 @@ mod refusal;
 mod rejection;
 mod reload;
 mod restart;
+mod rotation;
 mod server_clock;
 mod waiting;
 mod watching;

@@ -21,6 +21,10 @@ pub(crate) enum Due {
     Loading,
     /// The tokens are written down.
     Keeping,
+    /// The key store is told again which next credentials are in use.
+    Promotions,
+    /// It is looked which credentials expire soon.
+    Expiries,
 }
 
 /// A set of deadlines. Each is named in full when it is removed, so that none outlives its reason.

@@ -68,6 +68,8 @@ pub(super) struct TokenState {
     pub(super) waiters: BTreeSet<WaiterId>,
     /// The credential or the configuration changed since the request under way was sent.
     pub(super) again: bool,
+    /// The last attempt failed with the next credential, for a reason that passes by itself: this one uses the one in use.
+    pub(super) spares_next: bool,
 }
 
 impl TokenState {
@@ -92,6 +94,7 @@ impl TokenState {
             rejections: Rejections::default(),
             waiters: BTreeSet::new(),
             again: false,
+            spares_next: false,
         }
     }
 
@@ -107,10 +110,8 @@ impl TokenState {
     pub(super) fn is_got_with(&self, version: &str) -> bool {
         match &self.stage {
             Stage::Idle => self.got_with.as_deref() == Some(version) && self.last_failure.is_none(),
-            Stage::Signing(signing) => *signing.version == *version,
-            Stage::Ready(made) => *made.version == *version,
-            Stage::Sending { version: used, .. } => **used == *version,
-            Stage::Behind | Stage::Queued { .. } | Stage::Loading | Stage::Discovering { .. } => false,
+            Stage::Discovering { .. } => false,
+            stage => stage.version().is_some_and(|used| **used == *version),
         }
     }
 
@@ -201,6 +202,7 @@ impl Engine {
         token.got_with = Some(issued.version);
         token.expires_by_wall_clock = None;
         token.last_failure = None;
+        token.spares_next = false;
         let after_failure = token.told.take().is_some();
         token.retry = Retry::default();
         publish(&token.cell, Some(published), &mut self.effects);
@@ -231,6 +233,7 @@ impl Engine {
         // The server has just said how long it lives: no wall clock has to be believed any more.
         token.expires_by_wall_clock = None;
         (token.last_failure, token.told) = (None, None);
+        token.spares_next = false;
         token.retry = Retry::default();
         token.got_with = Some(version);
         // A changed credential or configuration is tried at once.
@@ -256,6 +259,7 @@ impl Engine {
             // What failed is what was there before the change; that says nothing about the new.
             return self.set_due(handle, Some(now.boot));
         }
+        token.spares_next = false;
         let accepted_before = client.accepted_before();
         let random = &mut self.random;
         if !failure.is_of_credential() {
@@ -349,6 +353,7 @@ impl TokenState {
         self.retry = Retry::default();
         (self.last_failure, self.told) = (None, None);
         self.not_before = Moment::BOOT;
+        self.spares_next = false;
     }
 }
 

@@ -76,6 +76,7 @@ impl Engine {
         let handle = state.configured;
         if self.tokens.get(&handle).is_some_and(|token| token.is_idle()) {
             state.refusals = Refusals::default();
+            self.try_next_now(client);
         }
         self.wait(now, waiter, handle, Want::Renewal, deadline);
     }

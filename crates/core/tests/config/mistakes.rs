@@ -650,29 +650,9 @@ fn what_comes_later_is_refused_by_name() {
         "and nothing is said about other conditions"
     );
     assert_eq!(
-        client_mistake("certificate = \"client.pem\""),
-        "c.toml:7:1: `clients.c.certificate` is not supported yet\nhint: remove it"
-    );
-    assert_eq!(
         mistake("[[files]]\nclient = \"c\"\n"),
         "c.toml:1:3: `files` is not supported yet\nhint: remove it"
     );
-    assert_eq!(
-        mistake("[keystore]\nstore = \"systemd-credentials\"\n"),
-        "c.toml:2:9: `keystore.store`: \"systemd-credentials\" is not supported yet\n\
-         hint: set one of auto, os-keyring, encrypted-file"
-    );
-    for method in ["tls_client_auth", "self_signed_tls_client_auth"] {
-        assert_eq!(
-            mistake(&format!(
-                "{ISSUER}[clients.c]\nissuer = \"as\"\nclient_id = \"c\"\nauth = \"{method}\"\n"
-            )),
-            format!(
-                "c.toml:6:8: `clients.c.auth`: \"{method}\" is not supported yet\n\
-                 hint: set one of client_secret_basic, client_secret_post, client_secret_jwt, private_key_jwt"
-            )
-        );
-    }
 }
 
 #[test]

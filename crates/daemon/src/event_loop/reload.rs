@@ -44,6 +44,7 @@ impl<H: Http> EventLoop<H> {
                 hint: Some("nothing was changed; correct this and reload again".into()),
             })?;
             let config = config.sharing(&before);
+            keeps_certificates(&before, &config)?;
             let resolution = access::resolve(&config, own_uid);
             heap::give_back();
             Ok((config, resolution))
@@ -149,4 +150,25 @@ impl<H: Http> EventLoop<H> {
             }
         });
     }
+}
+
+/// A certificate that could be used must not be lost for a file that is being written or was misplaced. One that never could
+/// be used concerns its client alone.
+fn keeps_certificates(before: &Config, new: &Config) -> Result<(), ReloadRefused> {
+    for (name, client) in &new.clients {
+        let Some(certificates) = &client.certificates else { continue };
+        let Err(problem) = &certificates.content else { continue };
+        let old = before.clients.get(name).and_then(|client| client.certificates.as_ref());
+        if old.is_some_and(|old| old.content.is_ok()) {
+            return Err(ReloadRefused {
+                message: format!("certificate {} of [clients.{name}]: {problem}", certificates.path.display()),
+                hint: Some(
+                    "nothing was changed, and the certificate read before is shown further; put one in PEM there and \
+                     reload again, or remove the client"
+                        .into(),
+                ),
+            });
+        }
+    }
+    Ok(())
 }

@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use reqwest::redirect::Policy;
 use reqwest::{Certificate, Client, ClientBuilder};
+use rustls::pki_types::CertificateDer;
 use tokenbroker_core::config::{EndpointSource, Issuer};
-use tokenbroker_core::engine::TransportFailure;
+use tokenbroker_core::engine::{TlsIdentity, TransportFailure};
 use tokenbroker_core::time::Moment;
 use tokio::sync::Mutex;
 use tokio::task::{JoinError, JoinHandle};
 
+use super::identity::Identity;
 use super::resolver::Resolver;
 use super::trust::read_ca_file;
 use super::{failure, proxy};
@@ -36,6 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub(super) struct Connections {
     issuer: Arc<Issuer>,
+    /// What is shown in TLS.
+    identity: Option<Identity>,
     make: Make,
     held: Mutex<Held>,
     /// A request failed, and the connections may be why.
@@ -43,7 +47,11 @@ pub(super) struct Connections {
 }
 
 /// Makes a client; `before` are the certificates that the CA file had.
-type Make = fn(issuer: &Issuer, before: Option<Vec<Certificate>>) -> Result<Made, TransportFailure>;
+type Make = fn(
+    issuer: &Issuer,
+    identity: Option<&Identity>,
+    before: Option<Vec<CertificateDer<'static>>>,
+) -> Result<Made, TransportFailure>;
 
 #[derive(Debug, Default)]
 struct Held {
@@ -58,7 +66,7 @@ struct Held {
 struct Current {
     client: Client,
     proxy: Option<Arc<str>>,
-    certificates: Option<Vec<Certificate>>,
+    certificates: Option<Vec<CertificateDer<'static>>>,
     since: Moment,
 }
 
@@ -68,7 +76,7 @@ struct Made {
     client: Client,
     proxy: Option<Arc<str>>,
     /// Of the CA file, if there is one.
-    certificates: Option<Vec<Certificate>>,
+    certificates: Option<Vec<CertificateDer<'static>>>,
     /// Why they are the old ones.
     complaint: Option<String>,
 }
@@ -76,7 +84,17 @@ struct Made {
 impl Connections {
     /// Makes no connection yet, nor reads anything.
     pub(super) fn new(issuer: Arc<Issuer>) -> Self {
-        Self { issuer, make, held: Mutex::default(), suspect: AtomicBool::new(false) }
+        Self { issuer, identity: None, make, held: Mutex::default(), suspect: AtomicBool::new(false) }
+    }
+
+    /// Connections that show a certificate.
+    pub(super) fn showing(issuer: Arc<Issuer>, identity: Identity) -> Self {
+        Self { identity: Some(identity), ..Self::new(issuer) }
+    }
+
+    /// Whether this is what they show.
+    pub(super) fn shows(&self, shown: &TlsIdentity) -> bool {
+        self.identity.as_ref().is_some_and(|identity| identity.shown == *shown)
     }
 
     /// Whose they are.
@@ -128,9 +146,9 @@ impl Connections {
 
     /// Off the event loop: it reads files, and sets up TLS for many milliseconds.
     fn make(&self, before: Option<&Current>) -> JoinHandle<Result<Made, TransportFailure>> {
-        let (issuer, make) = (Arc::clone(&self.issuer), self.make);
+        let (issuer, identity, make) = (Arc::clone(&self.issuer), self.identity.clone(), self.make);
         let before = before.and_then(|current| current.certificates.clone());
-        tokio::task::spawn_blocking(move || make(&issuer, before))
+        tokio::task::spawn_blocking(move || make(&issuer, identity.as_ref(), before))
     }
 
     /// Takes the client that was made; if none could be made, goes on with the old one for a while.
@@ -175,7 +193,11 @@ impl Current {
     }
 }
 
-fn make(issuer: &Issuer, before: Option<Vec<Certificate>>) -> Result<Made, TransportFailure> {
+fn make(
+    issuer: &Issuer,
+    identity: Option<&Identity>,
+    before: Option<Vec<CertificateDer<'static>>>,
+) -> Result<Made, TransportFailure> {
     let via = proxy::find(issuer, std::env::var_os)?;
     let (certificates, complaint) = match issuer.ca_file.as_deref().map(|file| (file, read_ca_file(file))) {
         None => (None, None),
@@ -194,8 +216,13 @@ fn make(issuer: &Issuer, before: Option<Vec<Certificate>>) -> Result<Made, Trans
         builder = builder.proxy(via.proxy);
         called = Some(via.called.into());
     }
-    if let Some(certificates) = &certificates {
-        builder = builder.tls_certs_only(certificates.iter().cloned());
+    if let Some(identity) = identity {
+        builder = builder.tls_backend_preconfigured(identity.tls(certificates.as_deref())?);
+    } else if let Some(certificates) = &certificates {
+        let certificates: Result<Vec<_>, _> =
+            certificates.iter().map(|certificate| Certificate::from_der(certificate)).collect();
+        builder =
+            builder.tls_certs_only(certificates.map_err(|error| failure::tls(failure::innermost(&error)))?);
     } else if is_plain_http(issuer) {
         // Nothing is verified there: a host without CA certificates must not stand in its way.
         builder = builder.tls_certs_only([]);
@@ -254,9 +281,9 @@ mod tests {
 
     #[tokio::test]
     async fn s43_a_file_system_that_hangs_delays_one_request_and_stops_none() {
-        let connections = connections(|issuer, before| {
+        let connections = connections(|issuer, identity, before| {
             std::thread::sleep(PATIENCE * 3 / 2);
-            make(issuer, before)
+            make(issuer, identity, before)
         });
         connections.client(at(0)).await.unwrap();
         connections.client(at(300)).await.unwrap();
@@ -278,9 +305,9 @@ mod tests {
     #[tokio::test]
     async fn s43_a_client_that_can_not_be_made_anew_is_used_further() {
         static IS_BROKEN: AtomicBool = AtomicBool::new(true);
-        let connections = connections(|issuer, before| match IS_BROKEN.load(Ordering::Relaxed) {
+        let connections = connections(|issuer, identity, before| match IS_BROKEN.load(Ordering::Relaxed) {
             true => Err(failure::tls("no CA certificates".into())),
-            false => make(issuer, before),
+            false => make(issuer, identity, before),
         });
         assert!(connections.client(at(0)).await.is_err(), "there is none to be used further");
         IS_BROKEN.store(false, Ordering::Relaxed);

@@ -46,6 +46,13 @@ pub(super) fn stalled() -> TransportFailure {
     TransportFailure { kind: TransportKind::Timeout, message, hint: Some(hint) }
 }
 
+/// The same for what shows a certificate: its thread waits for the key store, once in each handshake.
+pub(super) fn not_signed() -> TransportFailure {
+    let message = "the key store did not sign a TLS handshake in time".to_owned();
+    let hint = "see whether the keyring answers: tokenbroker doctor".to_owned();
+    TransportFailure { kind: TransportKind::Timeout, message, hint: Some(hint) }
+}
+
 /// Who was to answer what fails.
 pub(super) struct Exchange<'a> {
     pub(super) issuer: &'a Issuer,

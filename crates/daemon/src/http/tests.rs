@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use tokenbroker_core::config::{self, Source};
+use tokenbroker_core::config::{self, NoFiles, Source};
 use tokenbroker_oauth::{Endpoint, PlainHttp};
 
 use super::*;
@@ -20,7 +20,7 @@ pub(super) fn issuer(keys: &str) -> Issuer {
 
 fn named(endpoint: &str, keys: &str) -> Issuer {
     let text = format!("[issuers.as]\n{endpoint}\n{keys}\n");
-    let config = config::parse(&[Source { path: "c.toml".into(), text }], &|_| Ok(())).unwrap();
+    let config = config::parse(&[Source { path: "c.toml".into(), text }], &NoFiles).unwrap();
     Issuer::clone(&config.issuers["as"])
 }
 
@@ -179,7 +179,8 @@ fn s44_what_is_configured_anew_gets_new_connections_and_nothing_else_does() {
         };
         ["one", "two"].into_iter().zip(keys).map(pair).collect::<BTreeMap<_, _>>()
     };
-    let mut http = Reqwest::start().unwrap();
+    let state = tempfile::tempdir().unwrap();
+    let mut http = Reqwest::start(crate::key_store::tests::start(state.path())).unwrap();
     let held = |http: &Reqwest| ["one", "two"].map(|name| Arc::clone(&http.issuers[name]));
     http.configure(&configured(["", ""]));
     let [one, two] = held(&http);

@@ -1,11 +1,12 @@
 //! The threads that exchanges with authorization servers run on.
 //!
 //! Each has a runtime of its own, and an issuer stays on one of them: what passes between the tasks of an exchange then
-//! passes within a thread, and a server that keeps its thread busy has it for itself, but on hosts with very many issuers.
+//! passes within a thread, and a server that keeps its thread busy has it for itself, but on hosts with very many issuers. What
+//! shows a certificate is apart, too: its handshakes wait for the key store.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
 
 use tokio::runtime::{Builder, Handle};
@@ -21,6 +22,8 @@ pub(super) struct Threads {
     running: Vec<Thread>,
     /// By the names of the issuers.
     places: HashMap<String, usize>,
+    /// For what shows a certificate, from the first time on; `None` if it can't be started.
+    showing: OnceLock<Option<Thread>>,
 }
 
 /// A thread that ends, when it can, after this was dropped. Nobody waits for that.
@@ -33,7 +36,7 @@ struct Thread {
 impl Threads {
     /// Starts the first.
     pub(super) fn start() -> io::Result<Self> {
-        Ok(Self { running: vec![Thread::start()?], places: HashMap::new() })
+        Ok(Self { running: vec![Thread::start()?], places: HashMap::new(), showing: OnceLock::new() })
     }
 
     /// Gives each of these issuers its thread, as far as there are threads: the one that it had before, where its
@@ -62,6 +65,17 @@ impl Threads {
             load[emptiest] += 1;
             self.places.insert(name.clone(), emptiest);
         }
+    }
+
+    /// The one for what shows a certificate to an issuer.
+    pub(super) fn showing(&self, issuer: &str) -> Option<&Handle> {
+        let showing = self.showing.get_or_init(|| {
+            let start = Thread::start();
+            let warn =
+                |error| tracing::warn!("a thread for what shows certificates can't be started: {error}");
+            start.map_err(warn).ok()
+        });
+        self.of(issuer).map(|shared| showing.as_ref().map_or(shared, |thread| &thread.handle))
     }
 
     /// That of an issuer.

@@ -74,6 +74,28 @@ fn exposition(clients: &[Status]) -> String {
         }
     }
 
+    whole_if_known(
+        &mut text,
+        "client_credential_expires_timestamp_seconds",
+        "When the credential will be worth nothing, in seconds since 1970; absent if that was not told.",
+        clients,
+        |status| status.credential.as_ref()?.expires.and_then(|at| i64::try_from(at).ok()),
+    );
+    whole_if_known(
+        &mut text,
+        "client_certificate_expires_timestamp_seconds",
+        "Until when the certificate is good that is shown in TLS, in seconds since 1970; absent without one.",
+        clients,
+        |status| status.certificate_expires,
+    );
+    whole_if_known(
+        &mut text,
+        "client_next_credential_refused",
+        "Whether the next credential was refused when it was tried last; absent without one.",
+        clients,
+        |status| status.next_credential.as_ref().map(|next| i64::from(next.refused.is_some())),
+    );
+
     let mut seconds = |name, help, milliseconds: fn(&Status) -> Option<u64>| {
         text.family(name, GAUGE, help);
         for status in clients {
@@ -93,6 +115,21 @@ fn exposition(clients: &[Status]) -> String {
         |status| status.renew_in_ms,
     );
     text.0
+}
+
+fn whole_if_known(
+    text: &mut Exposition,
+    name: &str,
+    help: &str,
+    clients: &[Status],
+    value: fn(&Status) -> Option<i64>,
+) {
+    text.family(name, GAUGE, help);
+    for status in clients {
+        if let Some(value) = value(status) {
+            text.sample(name, &[("client", &status.client)], value);
+        }
+    }
 }
 
 const COUNTER: &str = "counter";
@@ -141,7 +178,7 @@ mod tests {
             samples,
             [format!("tokenbroker_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"))]
         );
-        assert_eq!(text.matches("# TYPE tokenbroker_").count(), 11);
+        assert_eq!(text.matches("# TYPE tokenbroker_").count(), 14);
         assert!(text.ends_with('\n'));
     }
 

@@ -34,6 +34,8 @@ struct Status<'a> {
     gets: u64,
     last_error: Option<LastError<'a>>,
     credential: Option<Credential<'a>>,
+    next_credential: Option<NextCredential<'a>>,
+    certificate_expires: Option<String>,
     queued: bool,
     outcomes: Outcomes,
     gets_from_cache: u64,
@@ -63,6 +65,41 @@ struct Credential<'a> {
     store: &'static str,
     kind: &'static str,
     version: &'a str,
+    expires: Option<String>,
+}
+
+#[derive(Serialize)]
+struct NextCredential<'a> {
+    #[serde(flatten)]
+    credential: Credential<'a>,
+    refused: Option<LastError<'a>>,
+}
+
+impl<'a> From<&'a wire::LastError> for LastError<'a> {
+    fn from(error: &'a wire::LastError) -> Self {
+        let next_try_in = error.next_try_in_ms.map(seconds);
+        Self { code: &error.code, message: &error.message, next_try_in }
+    }
+}
+
+impl<'a> From<&'a wire::CredentialStatus> for Credential<'a> {
+    fn from(credential: &'a wire::CredentialStatus) -> Self {
+        Self {
+            store: match credential.store {
+                Store::OsKeyring => "os-keyring",
+                Store::EncryptedFile => "encrypted-file",
+                Store::SystemdCredentials => "systemd-credentials",
+                _ => UNNAMED,
+            },
+            kind: match credential.kind {
+                CredentialKind::Secret => "secret",
+                CredentialKind::PrivateKey => "private-key",
+                _ => UNNAMED,
+            },
+            version: &credential.version,
+            expires: credential.expires.map(|at| token::rfc3339(i64::try_from(at).unwrap_or(i64::MAX))),
+        }
+    }
 }
 
 impl<'a> From<&'a wire::Status> for Status<'a> {
@@ -78,24 +115,13 @@ impl<'a> From<&'a wire::Status> for Status<'a> {
             generation: status.generation,
             token_requests: status.token_requests,
             gets: status.gets,
-            last_error: status.last_error.as_ref().map(|error| LastError {
-                code: &error.code,
-                message: &error.message,
-                next_try_in: error.next_try_in_ms.map(seconds),
+            last_error: status.last_error.as_ref().map(LastError::from),
+            credential: status.credential.as_ref().map(Credential::from),
+            next_credential: status.next_credential.as_ref().map(|next| NextCredential {
+                credential: Credential::from(&next.credential),
+                refused: next.refused.as_ref().map(LastError::from),
             }),
-            credential: status.credential.as_ref().map(|credential| Credential {
-                store: match credential.store {
-                    Store::OsKeyring => "os-keyring",
-                    Store::EncryptedFile => "encrypted-file",
-                    _ => UNNAMED,
-                },
-                kind: match credential.kind {
-                    CredentialKind::Secret => "secret",
-                    CredentialKind::PrivateKey => "private-key",
-                    _ => UNNAMED,
-                },
-                version: &credential.version,
-            }),
+            certificate_expires: status.certificate_expires.map(token::rfc3339),
             queued: status.queued,
             outcomes: Outcomes { issued, transient, credential, request },
             gets_from_cache: status.gets_from_cache,

@@ -113,7 +113,7 @@ fn render(client: &str, granted: &Granted, now: Moment) -> io::Result<Response<B
         access_token: token.access_token.expose(),
         token_type: "Bearer",
         expires_in: expires_in.as_secs(),
-        expires_at: rfc3339(clock::since_epoch() + expires_in, &mut expires_at)?,
+        expires_at: rfc3339_in(clock::since_epoch() + expires_in, &mut expires_at)?,
         scope,
         generation: token.generation,
         min_ttl_met: *min_ttl_met,
@@ -128,8 +128,15 @@ pub(super) fn in_one_piece(json: &impl Serialize, long: usize) -> io::Result<Zer
     Ok(bytes)
 }
 
+/// A time in seconds since 1970 as RFC 3339 has it; one that it has no form for is the last of 9999.
+pub(super) fn rfc3339(unix: i64) -> String {
+    let last = || "9999-12-31T23:59:59Z".to_owned();
+    let time = OffsetDateTime::from_unix_timestamp(unix).ok().and_then(|time| time.format(&Rfc3339).ok());
+    time.unwrap_or_else(last)
+}
+
 /// A time as RFC 3339 has it: UTC, to the second, ending in Z.
-fn rfc3339(since_epoch: Duration, buffer: &mut [u8; 32]) -> io::Result<&str> {
+fn rfc3339_in(since_epoch: Duration, buffer: &mut [u8; 32]) -> io::Result<&str> {
     let seconds = i64::try_from(since_epoch.as_secs()).unwrap_or(i64::MAX);
     let time = OffsetDateTime::from_unix_timestamp(seconds).map_err(io::Error::other)?;
     let mut free = buffer.as_mut_slice();
@@ -143,14 +150,14 @@ mod tests {
     use super::*;
 
     fn at(seconds: u64) -> String {
-        rfc3339(Duration::from_secs(seconds), &mut [0; 32]).unwrap().to_owned()
+        rfc3339_in(Duration::from_secs(seconds), &mut [0; 32]).unwrap().to_owned()
     }
 
     #[test]
     fn times_are_in_utc_and_end_in_z() {
         assert_eq!(at(0), "1970-01-01T00:00:00Z");
         assert_eq!(at(951_782_400), "2000-02-29T00:00:00Z");
-        assert!(rfc3339(Duration::MAX, &mut [0; 32]).is_err(), "a year that nobody writes");
+        assert!(rfc3339_in(Duration::MAX, &mut [0; 32]).is_err(), "a year that nobody writes");
     }
 
     #[test]

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use tokenbroker_core::config::{AuthMethod, Client, ClientName};
-use tokenbroker_keystore::{Error, KeyStore, PublicKey, Stored};
-use tokenbroker_protocol::{Command, Failure, FailureCode, KeyAlgorithm, Response};
+use tokenbroker_keystore::{self as keystore, Error, KeyStore, PublicKey, Stored};
+use tokenbroker_protocol::{Command, Failure, FailureCode, KeyAlgorithm, Response, Store, Storing};
 use tokio::sync::oneshot;
 
 use super::Session;
 use crate::clock;
 use crate::convert;
+use crate::diagnosis;
 use crate::key_store::{CallError, PATIENT};
 use crate::shared::Ask;
 
@@ -17,13 +18,14 @@ use crate::shared::Ask;
 pub(super) async fn carry_out(session: &Session, command: Command) -> Result<Response, Failure> {
     let created = clock::since_epoch().as_secs();
     match command {
-        Command::SecretSet { client, secret } => {
+        Command::SecretSet { client, secret, storing } => {
             let client = configured(session, &client)?;
             takes_a_secret(&client)?;
+            let storing = to_store(storing, created)?;
             if secret.is_empty() {
                 return Err(Failure::new(FailureCode::Refused, "the secret is empty; nothing was changed"));
             }
-            let set = move |store: &mut KeyStore, name: &str| store.set_secret(name, &secret, created);
+            let set = move |store: &mut KeyStore, name: &str| store.set_secret(name, &secret, storing);
             Ok(credentials(&change(session, &client.name, set).await?))
         }
         Command::CredentialList { client } => {
@@ -33,23 +35,31 @@ pub(super) async fn carry_out(session: &Session, command: Command) -> Result<Res
             };
             Ok(credentials(&stored))
         }
-        Command::CredentialRemove { client } => {
+        Command::CredentialRemove { client, next_only } => {
             let (client, _) = stored_for(session, &client).await?;
-            Ok(credentials(&change(session, &client, |store, name| store.remove(name)).await?))
+            let remove = move |store: &mut KeyStore, name: &str| match next_only {
+                true => store.withdraw(name).map(|withdrawn| vec![withdrawn]),
+                false => store.remove(name),
+            };
+            Ok(credentials(&change(session, &client, remove).await?))
         }
-        Command::KeyGenerate { client, algorithm, bits, kid } => {
+        Command::CredentialsMove { to } => move_to(session, to).await,
+        Command::KeyGenerate { client, algorithm, bits, kid, storing } => {
             let client = configured(session, &client)?;
-            let algorithm = convert::algorithm_of_key(takes_a_key(&client, algorithm)?);
+            // Certificates are for P-256 everywhere.
+            let algorithm = takes_a_key(&client, algorithm)?.unwrap_or(KeyAlgorithm::Es256);
+            let (algorithm, storing) = (convert::algorithm_of_key(algorithm), to_store(storing, created)?);
             let generate = move |store: &mut KeyStore, name: &str| {
-                store.generate_key(name, algorithm, bits, kid.as_deref(), created)
+                store.generate_key(name, algorithm, bits, kid.as_deref(), storing)
             };
             Ok(public_keys(vec![change(session, &client.name, generate).await?]))
         }
-        Command::KeyImport { client, algorithm, pem, kid } => {
+        Command::KeyImport { client, algorithm, pem, kid, storing } => {
             let client = configured(session, &client)?;
-            let algorithm = convert::algorithm_of_key(takes_a_key(&client, algorithm)?);
+            let algorithm = takes_a_key(&client, algorithm)?.map(convert::algorithm_of_key);
+            let storing = to_store(storing, created)?;
             let import = move |store: &mut KeyStore, name: &str| {
-                store.import_key(name, algorithm, &pem, kid.as_deref(), created)
+                store.import_key(name, algorithm, &pem, kid.as_deref(), storing)
             };
             Ok(public_keys(vec![change(session, &client.name, import).await?]))
         }
@@ -64,6 +74,22 @@ pub(super) async fn carry_out(session: &Session, command: Command) -> Result<Res
             }
             Ok(public_keys(keys))
         }
+        Command::KeyCertificate { client, kid, common_name, form } => {
+            let client = configured(session, &client)?;
+            takes_a_key(&client, None)?;
+            let name = client.name.to_string();
+            let common_name = common_name.unwrap_or_else(|| client.client_id.clone());
+            let form = convert::certificate_form(form);
+            let make = move |store: &mut KeyStore| {
+                store.certificate(&name, kid.as_deref(), &common_name, form, created)
+            };
+            Ok(Response::Certificate(call(session, make).await?))
+        }
+        Command::Test { client } => {
+            let client = configured(session, &client)?;
+            Ok(Response::Checks(diagnosis::test(Arc::clone(session.shared()), client).await?))
+        }
+        Command::Doctor => Ok(Response::Checks(diagnosis::doctor(Arc::clone(session.shared())).await?)),
         Command::KeyRetire { client, kid } => {
             let (client, _) = stored_for(session, &client).await?;
             Ok(credentials(&[change(session, &client, move |store, name| store.retire(name, &kid)).await?]))
@@ -95,20 +121,48 @@ async fn change<T: Send + 'static>(
         let outcome = job(store, client.as_str());
         // Where nothing is left, somebody removed it behind our back, perhaps: what was got with it goes all the same.
         if matches!(outcome, Ok(_) | Err(Error::NotFound { .. })) {
-            let left = store.list(Some(client.as_str()));
-            let newest = left.map(|left| left.first().and_then(convert::stored_credential));
-            let _stopped_meanwhile = match newest {
-                Ok(Some(credential)) => event_loop.send(Ask::CredentialStored { credential, done }),
-                Ok(None) => event_loop.send(Ask::CredentialsRemoved { client, done }),
-                // The next attempt finds out.
-                Err(_) => Ok(()),
-            };
+            // If that is not known, the next attempt finds out.
+            if let Ok(left) = store.list(Some(client.as_str())) {
+                let (mut current, mut next) = (None, None);
+                for stored in left.iter().filter_map(convert::stored_credential) {
+                    let place = if stored.is_next { &mut next } else { &mut current };
+                    place.get_or_insert(stored);
+                }
+                let _stopped_meanwhile =
+                    event_loop.send(Ask::CredentialsChanged { client, current, next, done });
+            }
         }
         outcome
     });
     let outcome = outcome.await;
     let _untold = settled.await;
     outcome
+}
+
+/// Moves all credentials to another store.
+async fn move_to(session: &Session, to: Store) -> Result<Response, Failure> {
+    let Some(to) = convert::store_asked_for(to) else {
+        return Err(Failure::new(FailureCode::InvalidRequest, "this daemon does not know that store")
+            .with_hint("are daemon and command line of the same release?"));
+    };
+    let event_loop = session.shared().event_loop.clone();
+    let moved = call(session, move |store| {
+        let moved = store.move_to(to)?;
+        let _stopped_meanwhile = event_loop.send(Ask::CredentialsMoved(convert::store(moved.to)));
+        Ok(moved)
+    });
+    Ok(Response::Moved(convert::moved(moved.await?)))
+}
+
+/// How it is to be stored, if it can be meant like this.
+fn to_store(storing: Storing, created: u64) -> Result<keystore::Storing, Failure> {
+    if storing.expires.is_some_and(|expires| expires <= created) {
+        return Err(Failure::new(FailureCode::Refused, "what is to be stored would have expired already")
+            .with_hint(
+                "give the day until which it is good with --expires, or leave that out; nothing was changed",
+            ));
+    }
+    Ok(convert::storing(storing, created))
 }
 
 async fn call<T: Send + 'static>(
@@ -149,17 +203,26 @@ fn takes_a_secret(client: &Client) -> Result<(), Failure> {
         return Ok(());
     }
     let message = format!("client {} authenticates with a private key, not with a secret", client.name);
-    let hint = format!("generate a key with `tokenbroker key generate {}`", client.name);
+    let hint = format!(
+        "generate a key with `tokenbroker key generate {0}`, or change auth of [clients.{0}]",
+        client.name
+    );
     Err(Failure::new(FailureCode::Refused, message).with_hint(hint))
 }
 
-/// The algorithm of the client's keys; one that was asked for must be the same.
-fn takes_a_key(client: &Client, asked: Option<KeyAlgorithm>) -> Result<KeyAlgorithm, Failure> {
+/// The algorithm of the client's keys; one that was asked for must be the same. In TLS a key is for whatever it can do.
+fn takes_a_key(client: &Client, asked: Option<KeyAlgorithm>) -> Result<Option<KeyAlgorithm>, Failure> {
     let name = &client.name;
-    let AuthMethod::PrivateKeyJwt { algorithm } = client.auth else {
-        let message = format!("client {name} authenticates with a secret, not with a private key");
-        let hint = format!("set the secret with `tokenbroker secret set {name}`");
-        return Err(Failure::new(FailureCode::Refused, message).with_hint(hint));
+    let algorithm = match client.auth {
+        AuthMethod::PrivateKeyJwt { algorithm } => algorithm,
+        AuthMethod::TlsClientAuth | AuthMethod::SelfSignedTlsClientAuth => return Ok(asked),
+        AuthMethod::ClientSecretBasic | AuthMethod::ClientSecretPost | AuthMethod::ClientSecretJwt { .. } => {
+            let message = format!("client {name} authenticates with a secret, not with a private key");
+            let hint = format!(
+                "set the secret with `tokenbroker secret set {name}`, or change auth of [clients.{name}]"
+            );
+            return Err(Failure::new(FailureCode::Refused, message).with_hint(hint));
+        }
     };
     let configured = convert::key_algorithm(algorithm);
     if asked.is_some_and(|asked| asked != configured) {
@@ -168,7 +231,7 @@ fn takes_a_key(client: &Client, asked: Option<KeyAlgorithm>) -> Result<KeyAlgori
         let hint = format!("use --alg {algorithm}, or change assertion_alg of [clients.{name}]");
         return Err(Failure::new(FailureCode::Refused, message).with_hint(hint));
     }
-    Ok(configured)
+    Ok(Some(configured))
 }
 
 fn public_keys(keys: Vec<PublicKey>) -> Response {

@@ -9,8 +9,8 @@ use crate::convert;
 use crate::key_store;
 use crate::shared::{Ask, Report};
 
-/// How many states are sent in one page; each is a few hundred bytes, and a frame has 64 KiB.
-const PAGE: usize = 50;
+/// How many states are sent in one page; each is a few hundred bytes, up to 1,200, and a frame has 64 KiB.
+const PAGE: usize = 40;
 
 /// How many clients the event loop is asked about at a time: it has other things to do in between.
 const AT_A_TIME: usize = 200;
@@ -41,14 +41,16 @@ impl Session {
                 (self.reports(names, explain).await?, more)
             }
         };
-        let about_store =
-            self.shared.key_store.call(key_store::QUICK, |store| Ok((store.kind(), store.notes()))).await;
-        let (store, notes) = about_store.unwrap_or_else(|error| (None, vec![error.to_string()]));
         let sees_all = self.is_administrator();
         // They name places and other clients.
-        let notes = if sees_all { notes } else { Vec::new() };
-        let clients = reports.into_iter().map(|report| convert::status(report, store, sees_all)).collect();
+        let notes = if sees_all { self.notes_of_the_key_store().await } else { Vec::new() };
+        let clients = reports.into_iter().map(|report| convert::status(report, sees_all)).collect();
         Ok(StatusPage { clients, more, notes })
+    }
+
+    async fn notes_of_the_key_store(&self) -> Vec<String> {
+        let notes = self.shared.key_store.call(key_store::QUICK, |store| Ok(store.notes())).await;
+        notes.unwrap_or_else(|error| vec![error.to_string()])
     }
 
     /// The states of the clients whose tokens the caller may have, and of all for an administrator; by name, and in the
@@ -57,14 +59,13 @@ impl Session {
         &self,
         shown: impl FnOnce(&[Status]) -> T + Send + 'static,
     ) -> Result<T, Failure> {
-        let store = self.shared.key_store.call(key_store::QUICK, |store| Ok(store.kind())).await;
-        let (store, sees_all) = (store.ok().flatten(), self.is_administrator());
+        let sees_all = self.is_administrator();
         let _turn = self.turn.lock().await;
         let names = self.names(None, usize::MAX).await?;
         let mut states = Vec::with_capacity(names.len());
         for names in names.chunks(AT_A_TIME) {
             let reports = self.reports(names.to_vec(), false).await?;
-            states.extend(reports.into_iter().map(|report| convert::status(report, store, sees_all)));
+            states.extend(reports.into_iter().map(|report| convert::status(report, sees_all)));
         }
         elsewhere(move || shown(&states)).await
     }
@@ -111,13 +112,25 @@ async fn elsewhere<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static)
 #[cfg(test)]
 mod tests {
     use tokenbroker_protocol::{
-        CredentialKind, CredentialStatus, LastError, Outcomes, Reply, State, Store, decode, encode,
+        CredentialKind, CredentialStatus, LastError, NextCredential, Outcomes, Reply, State, Store, decode,
+        encode,
     };
 
     use super::*;
 
     #[test]
     fn a_page_of_clients_that_all_have_much_to_tell_fits_a_frame() {
+        let error = || LastError {
+            code: "temporarily_unavailable".into(),
+            message: "m".repeat(400),
+            next_try_in_ms: Some(u64::MAX),
+        };
+        let credential = CredentialStatus {
+            store: Store::EncryptedFile,
+            kind: CredentialKind::PrivateKey,
+            version: "v".repeat(16),
+            expires: Some(u64::MAX),
+        };
         let client = Status {
             client: "n".repeat(64),
             issuer: "i".repeat(64),
@@ -138,16 +151,10 @@ mod tests {
             gets_from_cache: u64::MAX,
             waiting: u64::MAX,
             narrowed: u64::MAX,
-            last_error: Some(LastError {
-                code: "temporarily_unavailable".into(),
-                message: "m".repeat(400),
-                next_try_in_ms: Some(u64::MAX),
-            }),
-            credential: Some(CredentialStatus {
-                store: Store::EncryptedFile,
-                kind: CredentialKind::PrivateKey,
-                version: "v".repeat(16),
-            }),
+            last_error: Some(error()),
+            credential: Some(credential.clone()),
+            next_credential: Some(NextCredential { credential, refused: Some(error()) }),
+            certificate_expires: Some(i64::MIN),
             clock_offset: Some(i64::MIN),
             explanation: Vec::new(),
         };

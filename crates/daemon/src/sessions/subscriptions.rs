@@ -171,12 +171,23 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
+    use crate::configuration::Files;
     use crate::key_store::KeyStoreThread;
     use crate::quotas::Quotas;
+    use crate::shared::Host;
 
     /// Without a client.
     fn shared() -> Arc<Shared> {
         let state_dir = tempfile::tempdir().unwrap().path().to_owned();
+        let host = Host {
+            files: Files::In(state_dir.clone()),
+            state_dir: state_dir.clone(),
+            socket: None,
+            http_socket: None,
+            is_passed: false,
+            is_system: false,
+            started: Moment::BOOT,
+        };
         let key_store = KeyStore::open(Options {
             choice: StoreChoice::EncryptedFile,
             prefer_keyring: false,
@@ -186,7 +197,7 @@ mod tests {
         });
         let key_store = KeyStoreThread::start(key_store.unwrap()).unwrap();
         let (slots, config) = (Arc::new(Slots::default()), Arc::new(Config::default()));
-        Arc::new(Shared::new([1; 16], slots, config, key_store, mpsc::unbounded_channel().0))
+        Arc::new(Shared::new([1; 16], slots, config, key_store, mpsc::unbounded_channel().0, host))
     }
 
     fn granted() -> Granted {

@@ -61,15 +61,22 @@ pub(super) fn decode(pem: &Secret) -> Result<(Encoding, Secret), Error> {
     Ok((encoding, block.der()?))
 }
 
+/// The algorithm that a private key in PEM is most often for.
+pub(super) fn usual_algorithm(pem: &Secret) -> Result<Algorithm, Error> {
+    let (encoding, der) = decode(pem)?;
+    Ok(match kind_and_length(encoding, &der)?.0 {
+        Kind::Ec(Curve::P256) => Algorithm::Es256,
+        Kind::Ec(Curve::P384) => Algorithm::Es384,
+        Kind::Ec(Curve::P521) => Algorithm::Es512,
+        Kind::Ed25519 => Algorithm::EdDsa,
+        // What has no algorithm is refused in words of its own.
+        Kind::Rsa | Kind::RsaPss | Kind::OtherCurve | Kind::Other => Algorithm::Rs256,
+    })
+}
+
 /// Refuses a key that is not one for the algorithm, or too short or too long.
 pub(super) fn check(algorithm: Algorithm, encoding: Encoding, der: &Secret) -> Result<(), Error> {
-    let (kind, bits) = match encoding {
-        Encoding::Pkcs1 => (Kind::Rsa, rsa_bits(der.expose())),
-        Encoding::Pkcs8 => {
-            let (kind, inner) = pkcs8(der.expose()).ok_or_else(malformed)?;
-            (kind, if kind == Kind::Rsa { rsa_bits(inner) } else { None })
-        }
-    };
+    let (kind, bits) = kind_and_length(encoding, der)?;
     let needed = match Method::of(algorithm) {
         Method::Rsa(_) => Kind::Rsa,
         Method::Ecdsa(curve, _) => Kind::Ec(curve),
@@ -98,6 +105,17 @@ pub(super) fn check(algorithm: Algorithm, encoding: Encoding, der: &Secret) -> R
         }
         None if kind == Kind::Rsa => Err(malformed()),
         _ => Ok(()),
+    }
+}
+
+/// What key it is, and of an RSA key the length in bits.
+fn kind_and_length(encoding: Encoding, der: &Secret) -> Result<(Kind, Option<usize>), Error> {
+    match encoding {
+        Encoding::Pkcs1 => Ok((Kind::Rsa, rsa_bits(der.expose()))),
+        Encoding::Pkcs8 => {
+            let (kind, inner) = pkcs8(der.expose()).ok_or_else(malformed)?;
+            Ok((kind, if kind == Kind::Rsa { rsa_bits(inner) } else { None }))
+        }
     }
 }
 

@@ -87,6 +87,11 @@ impl PublicHalf {
         Some(Self { spki: key.as_der().ok()?.as_ref().to_vec(), members })
     }
 
+    /// SubjectPublicKeyInfo in DER.
+    pub(crate) fn spki(&self) -> &[u8] {
+        &self.spki
+    }
+
     pub(crate) fn pem(&self) -> String {
         let base64 = STANDARD.encode(&self.spki);
         let mut pem = String::from("-----BEGIN PUBLIC KEY-----\n");

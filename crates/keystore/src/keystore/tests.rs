@@ -1,11 +1,17 @@
 //! The key store as the daemon uses it, on an encrypted file and on a keyring that can be locked.
 
+mod moving;
+mod passed;
+mod rotation;
+mod tls;
+
 use std::path::Path;
 
 use tempfile::TempDir;
 
 use super::*;
-use crate::CredentialKind;
+use crate::MacAlgorithm;
+use crate::private_file;
 use crate::test_stores::TestKeyring;
 
 struct Fixture {
@@ -28,6 +34,22 @@ impl Fixture {
             ..Options::default()
         };
         KeyStore::with_keyring(&options, Box::new(self.keyring.clone())).unwrap()
+    }
+
+    /// As a service to which systemd passes these credentials.
+    fn with_passed(&self, choice: StoreChoice, passed: &[(&str, &[u8])]) -> Result<KeyStore, Error> {
+        let directory = self.state.path().join("passed");
+        std::fs::create_dir_all(&directory).unwrap();
+        for (name, content) in passed {
+            private_file::replace(&directory.join(name), content).unwrap();
+        }
+        let options = Options {
+            choice,
+            state_dir: self.state.path().to_owned(),
+            credentials_directory: Some(directory),
+            ..Options::default()
+        };
+        KeyStore::with_keyring(&options, Box::new(self.keyring.clone()))
     }
 
     fn file(&self) -> KeyStore {
@@ -59,8 +81,8 @@ fn a_secret_is_stored_found_after_a_restart_replaced_and_removed() {
         let mut store = fixture.open(choice);
         assert_eq!(store.current("one"), Ok(None));
         assert_eq!(store.list(None), Ok(vec![]));
-        let first = store.set_secret("one", &"first".into(), 10).unwrap();
-        let second = store.set_secret("one", &"second + : % & = é".into(), 20).unwrap();
+        let first = store.set_secret("one", &"first".into(), Storing::at(10)).unwrap();
+        let second = store.set_secret("one", &"second + : % & = é".into(), Storing::at(20)).unwrap();
         assert_ne!(first[0].version, second[0].version);
         drop(store);
 
@@ -69,7 +91,7 @@ fn a_secret_is_stored_found_after_a_restart_replaced_and_removed() {
         let [stored] = second.as_slice() else { panic!("{second:?}") };
         assert_eq!(
             (stored.client.as_str(), stored.kind, stored.created),
-            ("one", CredentialKind::Secret, 20)
+            ("one", CredentialKind::Secret, Some(20))
         );
         assert_eq!(Some(stored.store), store.kind());
         let current = store.current("one").unwrap().unwrap();
@@ -89,15 +111,15 @@ fn many_secrets_are_stored_at_once_and_replace_what_was_there() {
     for choice in [StoreChoice::EncryptedFile, StoreChoice::OsKeyring] {
         let fixture = Fixture::new();
         let mut store = fixture.open(choice);
-        let before = store.set_secret("two", &"old".into(), 10).unwrap();
-        store.set_secret("three", &"stays".into(), 10).unwrap();
+        let before = store.set_secret("two", &"old".into(), Storing::at(10)).unwrap();
+        store.set_secret("three", &"stays".into(), Storing::at(10)).unwrap();
         let secrets = ["one", "two"].map(|client| (client.to_owned(), SecretString::from(client)));
         store.set_secrets(BTreeMap::from(secrets), 5).unwrap();
 
         let mut store = fixture.open(choice);
         let listed = store.list(None).unwrap();
         let clients: Vec<_> = listed.iter().map(|stored| (stored.client.as_str(), stored.created)).collect();
-        assert_eq!(clients, [("one", 5), ("three", 10), ("two", 5)]);
+        assert_eq!(clients, [("one", Some(5)), ("three", Some(10)), ("two", Some(5))]);
         assert_ne!(store.list(Some("two")).unwrap(), before);
         for (client, secret) in [("one", "one"), ("two", "two"), ("three", "stays")] {
             let Some(Current::Secret { secret: stored, .. }) = store.current(client).unwrap() else {
@@ -105,7 +127,7 @@ fn many_secrets_are_stored_at_once_and_replace_what_was_there() {
             };
             assert_eq!(stored, SecretString::from(secret));
         }
-        let newer = store.set_secret("two", &"newer".into(), 1).unwrap();
+        let newer = store.set_secret("two", &"newer".into(), Storing::at(1)).unwrap();
         assert_eq!(newer.len(), 1, "the order goes on from what was stored together");
     }
 }
@@ -128,7 +150,7 @@ fn a_generated_key_signs_what_its_public_half_verifies() {
 
     let fixture = Fixture::new();
     let mut store = fixture.file();
-    let public = store.generate_key("one", Algorithm::EdDsa, None, None, 10).unwrap();
+    let public = store.generate_key("one", Algorithm::EdDsa, None, None, Storing::at(10)).unwrap();
     let (version, kid) = key_of(store.current("one").unwrap());
     assert_eq!((&version, &kid), (&public.version, &public.kid));
     assert_eq!(store.public_keys("one").unwrap(), std::slice::from_ref(&public));
@@ -155,7 +177,7 @@ fn a_secret_authenticates_as_in_rfc_7515_appendix_a_1() {
 fn only_a_secret_authenticates_and_only_while_it_is_there() {
     let fixture = Fixture::new();
     let mut store = fixture.file();
-    store.set_secret("one", &"s3cret".into(), 10).unwrap();
+    store.set_secret("one", &"s3cret".into(), Storing::at(10)).unwrap();
     let version = store.current("one").unwrap().unwrap().version().to_owned();
     for (algorithm, length) in
         [(MacAlgorithm::Hs256, 32), (MacAlgorithm::Hs384, 48), (MacAlgorithm::Hs512, 64)]
@@ -164,7 +186,7 @@ fn only_a_secret_authenticates_and_only_while_it_is_there() {
         assert_eq!(tag, algorithm.tag(b"s3cret", b"input"));
         assert_eq!(tag.len(), length);
     }
-    let key = store.generate_key("one", Algorithm::EdDsa, None, None, 20).unwrap();
+    let key = store.generate_key("one", Algorithm::EdDsa, None, None, Storing::at(20)).unwrap();
     let refused = store.authenticate("one", &key.version, MacAlgorithm::Hs256, b"input").unwrap_err();
     assert!(refused.hint().unwrap().contains("tokenbroker secret set one"), "{refused:?}");
     let gone = store.authenticate("one", &version, MacAlgorithm::Hs256, b"input");
@@ -188,7 +210,7 @@ fn keys_of_every_algorithm_are_stored_and_used() {
             _ => 256,
         };
         let bits = (length == 256).then_some(2048);
-        let public = store.generate_key("one", algorithm, bits, Some("my-key"), 10).unwrap();
+        let public = store.generate_key("one", algorithm, bits, Some("my-key"), Storing::at(10)).unwrap();
         assert_eq!((public.kid.as_str(), public.algorithm), ("my-key", algorithm));
         let signature = store.sign("one", &public.version, algorithm, b"input").unwrap();
         assert_eq!(signature.len(), length);
@@ -202,9 +224,9 @@ fn keys_of_every_algorithm_are_stored_and_used() {
 fn an_imported_key_replaces_a_secret() {
     let fixture = Fixture::new();
     let mut store = fixture.file();
-    store.set_secret("one", &"x".into(), 10).unwrap();
+    store.set_secret("one", &"x".into(), Storing::at(10)).unwrap();
     let key = pkcs8(Algorithm::Es256);
-    let public = store.import_key("one", Algorithm::Es256, &pem(&key), None, 20).unwrap();
+    let public = store.import_key("one", Some(Algorithm::Es256), &pem(&key), None, Storing::at(20)).unwrap();
     let expected = PrivateKey::from_pkcs8(Algorithm::Es256, &key).unwrap().public().unwrap();
     assert_eq!((public.kid, public.pem), (expected.thumbprint(), expected.pem()));
     assert_eq!(store.list(None).unwrap().len(), 1);
@@ -216,16 +238,16 @@ fn s58_a_refused_key_changes_nothing() {
     let mut store = fixture.open(StoreChoice::Auto);
     let ed25519 = pem(&pkcs8(Algorithm::EdDsa));
     for refused in [
-        store.import_key("one", Algorithm::Es256, &ed25519, None, 10),
-        store.import_key("one", Algorithm::EdDsa, &ed25519, Some("not a kid"), 10),
-        store.generate_key("one", Algorithm::Rs256, Some(1024), None, 10),
-        store.generate_key("one", Algorithm::EdDsa, None, Some(""), 10),
+        store.import_key("one", Some(Algorithm::Es256), &ed25519, None, Storing::at(10)),
+        store.import_key("one", Some(Algorithm::EdDsa), &ed25519, Some("not a kid"), Storing::at(10)),
+        store.generate_key("one", Algorithm::Rs256, Some(1024), None, Storing::at(10)),
+        store.generate_key("one", Algorithm::EdDsa, None, Some(""), Storing::at(10)),
     ] {
         assert!(matches!(refused, Err(Error::Refused { .. })), "{refused:?}");
     }
     assert_eq!(store.kind(), None, "not even where credentials go was decided");
-    store.set_secret("one", &"x".into(), 10).unwrap();
-    store.import_key("one", Algorithm::Es256, &ed25519, None, 10).unwrap_err();
+    store.set_secret("one", &"x".into(), Storing::at(10)).unwrap();
+    store.import_key("one", Some(Algorithm::Es256), &ed25519, None, Storing::at(10)).unwrap_err();
     assert!(matches!(store.current("one"), Ok(Some(Current::Secret { .. }))));
 }
 
@@ -240,13 +262,13 @@ fn secrets_that_can_not_be_meant_are_refused_without_repeating_them() {
         ("-----BEGIN PRIVATE KEY-----\nc4n4ry", "in PEM"),
         (&long, "longer than 2048 bytes"),
     ] {
-        let error = store.set_secret("one", &secret.into(), 10).unwrap_err();
+        let error = store.set_secret("one", &secret.into(), Storing::at(10)).unwrap_err();
         assert!(error.message().contains(words) && error.hint().is_some(), "{error:?}");
         assert!(!format!("{error:?}").contains("c4n4ry"), "{error:?}");
     }
     for client in ["", "a/b", "a\nb"] {
         assert!(
-            matches!(store.set_secret(client, &"x".into(), 10), Err(Error::Refused { .. })),
+            matches!(store.set_secret(client, &"x".into(), Storing::at(10)), Err(Error::Refused { .. })),
             "{client:?}"
         );
     }
@@ -257,7 +279,7 @@ fn secrets_that_can_not_be_meant_are_refused_without_repeating_them() {
 fn s55_a_key_that_is_gone_does_not_sign() {
     let fixture = Fixture::new();
     let mut store = fixture.file();
-    let public = store.generate_key("one", Algorithm::EdDsa, None, None, 10).unwrap();
+    let public = store.generate_key("one", Algorithm::EdDsa, None, None, Storing::at(10)).unwrap();
     // Behind this one's back.
     fixture.file().remove("one").unwrap();
     let signed = store.sign("one", &public.version, Algorithm::EdDsa, b"input");
@@ -269,38 +291,44 @@ fn s55_a_key_that_is_gone_does_not_sign() {
 fn signing_with_what_is_no_key_for_the_algorithm_is_refused() {
     let fixture = Fixture::new();
     let mut store = fixture.file();
-    let key = store.generate_key("one", Algorithm::EdDsa, None, None, 10).unwrap();
+    let key = store.generate_key("one", Algorithm::EdDsa, None, None, Storing::at(10)).unwrap();
     let error = store.sign("one", &key.version, Algorithm::Es256, b"input").unwrap_err();
     assert!(error.message().contains("is for EdDSA, and ES256 is asked for"), "{error:?}");
-    let [secret] = store.set_secret("one", &"x".into(), 10).unwrap().try_into().unwrap();
+    let [secret] = store.set_secret("one", &"x".into(), Storing::at(10)).unwrap().try_into().unwrap();
     let error = store.sign("one", &secret.version, Algorithm::Es256, b"input").unwrap_err();
     assert!(error.hint().unwrap().contains("key generate one"), "{error:?}");
 }
 
 #[test]
-fn a_key_is_retired_by_its_id() {
+fn a_key_that_is_not_in_use_is_retired_by_its_id() {
     let fixture = Fixture::new();
     let mut store = fixture.file();
-    let public = store.generate_key("one", Algorithm::EdDsa, None, None, 10).unwrap();
+    let public = store.generate_key("one", Algorithm::EdDsa, None, None, Storing::at(10)).unwrap();
+    let refused = store.retire("one", &public.kid).unwrap_err();
+    assert!(refused.hint().unwrap().contains("tokenbroker key generate one --next"), "{refused:?}");
+    assert_eq!(store.list(None).unwrap().len(), 1);
+    let next = store.generate_key("one", Algorithm::EdDsa, None, None, Storing::at(11).as_next()).unwrap();
+    assert_eq!(store.promote("one", &next.version), Ok(true));
     let error = store.retire("one", "another").unwrap_err();
     assert!(matches!(error, Error::NotFound { .. }), "{error:?}");
     assert!(error.hint().unwrap().contains("tokenbroker key list one"), "{error:?}");
     assert!(matches!(store.retire("two", &public.kid), Err(Error::NotFound { .. })));
     assert_eq!(store.retire("one", &public.kid).unwrap().version, public.version);
-    assert_eq!(store.list(None), Ok(vec![]));
+    assert_eq!(store.list(None).unwrap().len(), 1);
     assert!(matches!(store.retire("one", &public.kid), Err(Error::NotFound { .. })));
+    assert!(matches!(store.retire("one", &next.kid), Err(Error::Refused { .. })));
 }
 
 #[test]
 fn s52_a_locked_keyring_is_unavailable_and_works_again_once_unlocked() {
     let fixture = Fixture::new();
     let mut store = fixture.open(StoreChoice::OsKeyring);
-    store.set_secret("one", &"x".into(), 10).unwrap();
+    store.set_secret("one", &"x".into(), Storing::at(10)).unwrap();
     fixture.keyring.lock(true);
     assert!(matches!(store.current("one"), Err(Error::Unavailable { .. })));
-    assert!(matches!(store.set_secret("one", &"y".into(), 20), Err(Error::Unavailable { .. })));
+    assert!(matches!(store.set_secret("one", &"y".into(), Storing::at(20)), Err(Error::Unavailable { .. })));
     assert!(matches!(
-        store.generate_key("one", Algorithm::Rs256, None, None, 20),
+        store.generate_key("one", Algorithm::Rs256, None, None, Storing::at(20)),
         Err(Error::Unavailable { .. })
     ));
     fixture.keyring.lock(false);
@@ -314,7 +342,7 @@ fn the_sealing_key_is_beside_the_credentials_and_stays_when_they_go() {
     for choice in [StoreChoice::EncryptedFile, StoreChoice::OsKeyring] {
         let fixture = Fixture::new();
         let mut store = fixture.open(choice);
-        store.set_secret("one", &"x".into(), 10).unwrap();
+        store.set_secret("one", &"x".into(), Storing::at(10)).unwrap();
         assert!(store.sealing_key().unwrap().is_none(), "reading makes none");
         let id = store.sealing_key_or_new().unwrap().unwrap().id();
         assert_eq!(store.sealing_key_or_new().unwrap().unwrap().id(), id);
@@ -340,7 +368,7 @@ fn the_sealing_key_is_beside_the_credentials_and_stays_when_they_go() {
 fn a_client_called_like_the_sealing_key_has_credentials_of_its_own() {
     let fixture = Fixture::new();
     let mut store = fixture.file();
-    store.set_secret("token-key", &"x".into(), 10).unwrap();
+    store.set_secret("token-key", &"x".into(), Storing::at(10)).unwrap();
     let id = store.sealing_key_or_new().unwrap().unwrap().id();
     store.remove("token-key").unwrap();
     assert_eq!(store.sealing_key().unwrap().unwrap().id(), id);
@@ -355,7 +383,7 @@ fn the_sealing_key_does_not_decide_where_credentials_go() {
     assert_eq!(store.kind(), None);
     assert_eq!(std::fs::read_dir(fixture.state.path()).unwrap().count(), 0);
 
-    store.set_secret("one", &"x".into(), 10).unwrap();
+    store.set_secret("one", &"x".into(), Storing::at(10)).unwrap();
     assert!(store.sealing_key_or_new().unwrap().is_some());
 }
 
@@ -386,7 +414,7 @@ fn s71_a_credential_of_a_newer_version_is_reported_and_never_removed() {
     }
     let noted = |store: &KeyStore| store.notes().iter().any(|note| note.contains("one/ff is left alone"));
     assert!(noted(&store));
-    store.set_secret("one", &"x".into(), 10).unwrap();
+    store.set_secret("one", &"x".into(), Storing::at(10)).unwrap();
     assert!(matches!(store.current("one"), Ok(Some(_))), "a new credential does instead");
     store.remove("one").unwrap();
     assert_eq!(future.get_secret().unwrap(), b"\x07from the future");
@@ -400,8 +428,8 @@ fn s71_a_credential_of_a_newer_version_is_reported_and_never_removed() {
 fn s77_a_lost_key_says_which_clients_need_what() {
     let fixture = Fixture::new();
     let mut store = fixture.file();
-    store.set_secret("one", &"x".into(), 10).unwrap();
-    store.generate_key("two", Algorithm::EdDsa, None, None, 10).unwrap();
+    store.set_secret("one", &"x".into(), Storing::at(10)).unwrap();
+    store.generate_key("two", Algorithm::EdDsa, None, None, Storing::at(10)).unwrap();
     drop(store);
     std::fs::remove_file(fixture.state.path().join("keystore.key")).unwrap();
 
@@ -409,7 +437,7 @@ fn s77_a_lost_key_says_which_clients_need_what() {
     for error in [
         store.current("one").unwrap_err(),
         store.list(None).unwrap_err(),
-        store.set_secret("three", &"y".into(), 20).unwrap_err(),
+        store.set_secret("three", &"y".into(), Storing::at(20)).unwrap_err(),
     ] {
         let Error::KeyLost { hint, needed, .. } = error else { panic!("{error:?}") };
         let needed: Vec<_> = needed.iter().map(|needed| (needed.client.as_str(), needed.kind)).collect();
@@ -426,8 +454,8 @@ fn s57_nothing_secret_reaches_the_disk_or_a_printed_value() {
     let fixture = Fixture::new();
     let mut store = fixture.file();
     let key = pkcs8(Algorithm::EdDsa);
-    store.import_key("key", Algorithm::EdDsa, &pem(&key), None, 10).unwrap();
-    store.set_secret("secret", &"c4n4ry-of-a-secret".into(), 10).unwrap();
+    store.import_key("key", Some(Algorithm::EdDsa), &pem(&key), None, Storing::at(10)).unwrap();
+    store.set_secret("secret", &"c4n4ry-of-a-secret".into(), Storing::at(10)).unwrap();
     let seed = &key.expose()[key.len() - 32..];
     for (name, bytes) in files(fixture.state.path()) {
         for canary in [&b"c4n4ry"[..], seed] {

@@ -39,7 +39,7 @@ impl Fixture {
 }
 
 fn store_in(placement: &mut Placement) -> Result<(), Error> {
-    placement.for_writing()?.put("one", Content::Secret("x".into()), 1).map(drop)
+    placement.for_writing()?.put("one", Content::Secret("x".into()), crate::Storing::at(1)).map(drop)
 }
 
 fn would_change(placement: &mut Placement) -> String {

@@ -20,7 +20,7 @@ impl Fixture {
     }
 
     fn put(&self, client: &str, secret: &str, created: u64) -> Result<Item, Error> {
-        self.vault.put(client, Content::Secret(secret.into()), created)
+        self.vault.put(client, Content::Secret(secret.into()), Storing::at(created))
     }
 
     fn secrets(&self, client: Option<&str>) -> Vec<String> {
@@ -50,7 +50,8 @@ fn a_new_credential_takes_the_place_of_the_old_and_of_no_other_clients() {
     let newest = fixture.put("one", "second", 20).unwrap();
     assert_eq!(fixture.secrets(None), ["second", "other"]);
     assert_eq!(newest.version.len(), 16);
-    assert_eq!(secret_of(&fixture.vault.get("one", &newest.version).unwrap().unwrap()), "second");
+    assert_eq!(fixture.vault.get("one", &newest.version).unwrap().unwrap(), newest.envelope);
+    assert_eq!(secret_of(&newest), "second");
     assert!(fixture.vault.get("two", &newest.version).unwrap().is_none());
 }
 
@@ -110,6 +111,90 @@ fn s71_what_a_newer_version_wrote_is_reported_and_stays() {
     );
     let error = fixture.vault.get("one", "00").map(drop).unwrap_err();
     assert!(error.message().contains("newer tokenbroker"), "{error:?}");
+}
+
+fn standings(fixture: &Fixture) -> Vec<(String, Standing)> {
+    let items = fixture.vault.find(Some("one")).unwrap().items;
+    items.iter().map(|item| (secret_of(item), item.standing)).collect()
+}
+
+fn put_next(fixture: &Fixture, secret: &str) -> Result<Item, Error> {
+    fixture.vault.put("one", Content::Secret(secret.into()), Storing::at(10).as_next())
+}
+
+#[test]
+fn s54_a_next_credential_stands_beside_the_one_in_use_until_it_is_promoted() {
+    let fixture = Fixture::new();
+    assert_eq!(
+        put_next(&fixture, "first").unwrap().standing,
+        Standing::Current,
+        "there is nothing to succeed"
+    );
+    put_next(&fixture, "second").unwrap();
+    let third = put_next(&fixture, "third").unwrap();
+    let both = [("third".to_owned(), Standing::Next), ("first".to_owned(), Standing::Current)];
+    assert_eq!(standings(&fixture), both, "there is one next credential");
+
+    assert!(!fixture.vault.promote("one", "another version").unwrap());
+    assert_eq!(standings(&fixture), both);
+    assert!(fixture.vault.promote("one", &third.version).unwrap());
+    assert_eq!(standings(&fixture), [("third".to_owned(), Standing::Current)]);
+    assert!(!fixture.vault.promote("one", &third.version).unwrap());
+
+    put_next(&fixture, "fourth").unwrap();
+    let both = [("fourth".to_owned(), Standing::Next), ("third".to_owned(), Standing::Current)];
+    assert_eq!(standings(&fixture), both, "one that was promoted is succeeded like any other");
+    assert_eq!(secret_of(&fixture.vault.withdraw("one").unwrap().unwrap()), "fourth");
+    assert!(fixture.vault.withdraw("one").unwrap().is_none());
+    assert_eq!(standings(&fixture), [("third".to_owned(), Standing::Current)]);
+}
+
+#[test]
+fn s54_whatever_fails_the_credential_in_use_stays_that() {
+    let in_use = ("first".to_owned(), Standing::Current);
+    for fault in [Fault::Set, Fault::Keep] {
+        let fixture = Fixture::new();
+        fixture.put("one", "first", 10).unwrap();
+        fixture.faulty.set_fault(fault);
+        assert!(put_next(&fixture, "second").is_err());
+        assert_eq!(standings(&fixture), std::slice::from_ref(&in_use), "{fault:?}");
+    }
+    let fixture = Fixture::new();
+    fixture.put("one", "first", 10).unwrap();
+    let second = put_next(&fixture, "second").unwrap();
+    fixture.faulty.set_fault(Fault::Delete);
+    assert!(fixture.vault.promote("one", &second.version).is_err());
+    assert!(fixture.vault.withdraw("one").is_err());
+    put_next(&fixture, "third").unwrap();
+    let [next, leftover, current] = ["third", "second", "first"].map(str::to_owned);
+    let all = [(next, Standing::Next), (leftover, Standing::Previous), (current, Standing::Current)];
+    assert_eq!(standings(&fixture), all, "a leftover is neither");
+
+    fixture.faulty.set_fault(Fault::None);
+    fixture.vault.withdraw("one").unwrap();
+    assert_eq!(standings(&fixture), [in_use], "nor does it come back when the next one goes");
+}
+
+#[test]
+fn a_key_before_the_one_that_was_promoted_is_kept_until_it_is_retired() {
+    let fixture = Fixture::new();
+    let key = |kid: &str| Content::Key {
+        kid: kid.to_owned(),
+        algorithm: crate::Algorithm::EdDsa,
+        pkcs8: Secret::from(&b"a key"[..]),
+    };
+    let standings = || {
+        let items = fixture.vault.find(Some("one")).unwrap().items;
+        items.iter().map(|item| item.standing).collect::<Vec<_>>()
+    };
+    fixture.vault.put("one", key("a"), Storing::at(1)).unwrap();
+    for kid in ["b", "c"] {
+        let next = fixture.vault.put("one", key(kid), Storing::at(2).as_next()).unwrap();
+        assert!(fixture.vault.promote("one", &next.version).unwrap());
+    }
+    assert_eq!(standings(), [Standing::Current, Standing::Previous, Standing::Previous]);
+    fixture.vault.put("one", key("d"), Storing::at(3)).unwrap();
+    assert_eq!(standings(), [Standing::Current], "one that replaces all replaces these, too");
 }
 
 #[test]

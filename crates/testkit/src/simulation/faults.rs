@@ -143,6 +143,10 @@ faults! {
     CredentialReplaced,
     /// a credential is replaced by a wrong one
     CredentialReplacedByWrong,
+    /// a next credential is stored through the broker
+    NextCredential,
+    /// a next credential is stored that the server does not take
+    WrongNextCredential,
     /// a credential is replaced behind the broker's back
     CredentialReplacedBehind,
     /// a credential is removed through the broker

@@ -142,8 +142,22 @@ struct ClientModel {
     refused: usize,
     refused_at: At,
     refused_until: Option<At>,
+    /// The credential that is to take the place of the one in use.
+    next: Option<NextModel>,
+    /// Its credential is another than the broker may think.
+    replaced_behind: bool,
+    /// The credentials whose place was taken.
+    retired: HashSet<String>,
     /// What its slot was seen to hold last.
     seen: Option<(Arc<Published>, At)>,
+}
+
+/// A credential that is tried before the one in use: it has a ladder of its own.
+#[derive(Debug, Default)]
+struct NextModel {
+    value: String,
+    refused: usize,
+    refused_until: Option<At>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -207,6 +221,9 @@ impl Oracle {
             refused: 0,
             refused_at: At::ZERO,
             refused_until: None,
+            next: None,
+            replaced_behind: false,
+            retired: HashSet::new(),
             seen: None,
         });
         let by_name = site.clients.iter().enumerate();
@@ -279,6 +296,7 @@ impl Oracle {
         }
         for client in &mut self.clients {
             client.forget_refusals();
+            client.forget_next_refusals();
             client.troubled = at;
             client.changed = at;
             client.accepted = if knows_something { Accepted::Unknown } else { Accepted::Nothing };
@@ -307,6 +325,9 @@ impl Oracle {
             if is_another || !was_known {
                 self.give_up(index);
             }
+            if !was_known {
+                self.clients[index].forget_next_refusals();
+            }
         }
         for (model, plan) in self.issuers.iter_mut().zip(&site.issuers) {
             model.configured(at, plan);
@@ -318,6 +339,7 @@ impl Oracle {
         let model = &mut self.clients[client];
         model.forget_refusals();
         (model.troubled, model.changed) = (at, at);
+        model.replaced_behind = false;
         model.changes += 1;
         self.concerned.push(client);
         self.keys.iter_mut().filter(|key| key.client == client).for_each(KeyModel::forget);
@@ -345,9 +367,15 @@ impl Oracle {
     }
 
     /// Its credential is gone, and the broker knows: through it, or by asking for it in vain.
-    pub(crate) fn credential_removed(&mut self, at: At, client: usize, credential: Option<String>) {
+    pub(crate) fn credential_removed(
+        &mut self,
+        at: At,
+        client: usize,
+        credentials: impl IntoIterator<Item = String>,
+    ) {
         self.client_changed(at, client);
-        self.clients[client].removed.extend(credential);
+        self.clients[client].removed.extend(credentials);
+        self.clients[client].next = None;
         self.clients[client].accepted = Accepted::Nothing;
         self.give_up(client);
     }
@@ -355,6 +383,32 @@ impl Oracle {
     /// Whether its credential is one that the server takes.
     pub(crate) fn credential_is_good(&mut self, client: usize, is_good: bool) {
         self.clients[client].is_good = is_good;
+    }
+
+    /// Whether a next credential may be what helps: something failed last, or the one in use was replaced behind the
+    /// broker's back.
+    pub(crate) fn is_in_doubt(&self, client: usize) -> bool {
+        let mut keys = self.keys.iter().filter(|key| key.client == client);
+        let model = &self.clients[client];
+        model.refused > 0
+            || model.replaced_behind
+            || keys.any(|key| key.earliest.is_some() || key.after_transient)
+    }
+
+    /// Its credential was replaced behind the broker's back.
+    pub(crate) fn replaced_behind(&mut self, client: usize) {
+        self.clients[client].replaced_behind = true;
+    }
+
+    /// A next credential was stored, or there is none any more.
+    pub(crate) fn next_is(&mut self, client: usize, value: Option<String>) {
+        let next = value.map(|value| NextModel { value, ..NextModel::default() });
+        self.clients[client].next = next;
+    }
+
+    /// The key store was told that the next credential is the one in use.
+    pub(crate) fn promoted(&mut self, client: usize, retired: String) {
+        self.clients[client].retired.insert(retired);
     }
 
     /// The wall clock is set: what was believed by it may not be true, and need not be served.
@@ -367,6 +421,7 @@ impl Oracle {
     pub(crate) fn renewed(&mut self, client: usize) {
         let model = &mut self.clients[client];
         model.forget_refusals();
+        model.forget_next_refusals();
         let issuer = model.config.as_ref().map(|config| config.issuer.name.clone());
         if let Some(key) = model.key {
             self.keys[key].forget();
@@ -426,6 +481,13 @@ impl Oracle {
 }
 
 impl ClientModel {
+    /// What was refused of its next credential is forgotten, and that is tried at once.
+    fn forget_next_refusals(&mut self) {
+        if let Some(next) = &mut self.next {
+            (next.refused, next.refused_until) = (0, None);
+        }
+    }
+
     fn forget_refusals(&mut self) {
         (self.refused, self.refused_at, self.refused_until) = (0, At::ZERO, None);
     }

@@ -12,7 +12,7 @@ use tokenbroker_oauth::{HttpRequest, Method as Verb};
 use url::form_urlencoded;
 
 use super::site::{ClientPlan, IssuerPlan, Method};
-use super::store::{kid, signature};
+use super::store::{key_of, kid, signature};
 
 /// Further off than this an assertion is not taken.
 const TOLERANCE: i64 = 30;
@@ -53,6 +53,8 @@ pub(crate) struct Asked {
     pub(crate) scope: Vec<String>,
     /// The credential that was shown, if the server takes it.
     pub(crate) credential: Result<String, Refused>,
+    /// What was shown, whether it is taken or not.
+    pub(crate) shown: String,
     /// By how many seconds the assertion's date is off the server's clock.
     pub(crate) dated_off: Option<i64>,
 }
@@ -173,22 +175,22 @@ impl Server {
             return Err("there is not exactly one way of authentication".into());
         }
         let mut dated_off = None;
-        let (client_id, credential) = if let Some((_, header)) = basic {
+        let (client_id, shown, credential) = if let Some((_, header)) = basic {
             let (client_id, secret) = self.read_basic(header.expose())?;
             let credential = self.check_secret(&client_id, &secret, Method::Basic)?;
-            (client_id, credential)
+            (client_id, secret, credential)
         } else {
             let client_id = one("client_id")?.ok_or("there is no client_id")?.to_owned();
-            let credential = match (secret, assertion) {
-                (Some(secret), _) => self.check_secret(&client_id, secret, Method::Post)?,
+            let (shown, credential) = match (secret, assertion) {
+                (Some(secret), _) => (secret.into(), self.check_secret(&client_id, secret, Method::Post)?),
                 (None, Some(assertion)) => {
                     let (credential, off) = self.check_assertion(&client_id, assertion, unix)?;
                     dated_off = Some(off);
-                    credential
+                    (signer(assertion)?, credential)
                 }
                 (None, None) => return Err("there is no authentication".into()),
             };
-            (client_id, credential)
+            (client_id, shown, credential)
         };
         let scope: Vec<String> = one("scope")?
             .unwrap_or_default()
@@ -197,7 +199,7 @@ impl Server {
             .map(str::to_owned)
             .collect();
         let key = token_key(&client_id, scope.iter().map(String::as_str), all("resource"), one("audience")?);
-        Ok(Asked { client_id, key, scope, credential, dated_off })
+        Ok(Asked { client_id, key, scope, credential, shown, dated_off })
     }
 
     fn read_basic(&self, header: &str) -> Result<(String, String), String> {
@@ -280,6 +282,13 @@ impl Server {
         };
         Ok((credential, off))
     }
+}
+
+/// The key pair that an assertion says it is signed with.
+fn signer(assertion: &str) -> Result<String, String> {
+    let header = decode_json(assertion.split('.').next().unwrap_or_default())?;
+    let key = header["kid"].as_str().and_then(key_of).ok_or("the assertion names no key")?;
+    Ok(key.to_owned())
 }
 
 fn check_form(request: &HttpRequest, endpoint: &str) -> Result<(), String> {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use tokenbroker_core::config::{self, Config, Source};
+use tokenbroker_core::config::{self, Config, NoFiles, Source};
 
 use super::dice::Dice;
 
@@ -147,7 +147,7 @@ impl Site {
     /// The configuration, from its text.
     pub(crate) fn config(&self) -> Config {
         let source = Source { path: "/etc/tokenbroker/config.toml".into(), text: self.toml() };
-        match config::parse(&[source], &|_| Ok(())) {
+        match config::parse(&[source], &NoFiles) {
             Ok(config) => config,
             Err(errors) => panic!("the simulated configuration is not valid: {errors}"),
         }

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokenbroker_core::config::ClientName;
-use tokenbroker_core::engine::{Credential, CredentialKind, KeyStoreFailure, StoredCredential};
+use tokenbroker_core::engine::{
+    self, Credential, CredentialKind, Credentials, KeyStoreFailure, LoadedCredential, StoredCredential,
+};
 
 use super::clock::At;
 use super::faults::Fault;
@@ -26,33 +28,69 @@ pub(crate) struct Kept {
     pub(crate) value: String,
 }
 
+/// The credential in use, and the one that is to take its place.
+#[derive(Debug, Clone)]
+struct Pair {
+    current: Kept,
+    next: Option<Kept>,
+}
+
 /// The key store.
 #[derive(Debug, Default)]
 pub(crate) struct Store {
-    credentials: BTreeMap<ClientName, Kept>,
+    credentials: BTreeMap<ClientName, Pair>,
     last_version: u64,
     trouble: Option<(Fault, At)>,
 }
 
 impl Store {
-    pub(crate) fn set(
+    /// In the place of all that the client has.
+    pub(crate) fn set(&mut self, client: &ClientName, kind: CredentialKind, value: String) {
+        let current = self.keep(kind, value);
+        self.credentials.insert(client.clone(), Pair { current, next: None });
+    }
+
+    /// Beside the one in use. `None` if there is none.
+    pub(crate) fn set_next(
         &mut self,
         client: &ClientName,
         kind: CredentialKind,
         value: String,
-    ) -> StoredCredential {
-        self.last_version += 1;
-        let version: Arc<str> = format!("v{}", self.last_version).into();
-        self.credentials.insert(client.clone(), Kept { version: version.clone(), kind, value });
-        StoredCredential { client: client.clone(), version, kind }
+    ) -> Option<()> {
+        let next = self.keep(kind, value);
+        self.credentials.get_mut(client)?.next = Some(next);
+        Some(())
     }
 
-    pub(crate) fn remove(&mut self, client: &ClientName) -> Option<Kept> {
-        self.credentials.remove(client)
+    fn keep(&mut self, kind: CredentialKind, value: String) -> Kept {
+        self.last_version += 1;
+        Kept { version: format!("v{}", self.last_version).into(), kind, value }
+    }
+
+    /// Makes a next credential the one in use, and gives the one that was.
+    pub(crate) fn promote(&mut self, client: &ClientName, version: &str) -> Option<Kept> {
+        let pair = self.credentials.get_mut(client)?;
+        let next = pair.next.take_if(|next| *next.version == *version)?;
+        Some(std::mem::replace(&mut pair.current, next))
+    }
+
+    pub(crate) fn remove(&mut self, client: &ClientName) -> Vec<Kept> {
+        let pair = self.credentials.remove(client).into_iter();
+        pair.flat_map(|pair| [Some(pair.current), pair.next]).flatten().collect()
     }
 
     pub(crate) fn find(&self, client: &ClientName) -> Option<&Kept> {
-        self.credentials.get(client)
+        self.credentials.get(client).map(|pair| &pair.current)
+    }
+
+    pub(crate) fn next_of(&self, client: &ClientName) -> Option<&Kept> {
+        self.credentials.get(client)?.next.as_ref()
+    }
+
+    /// What is stored for a client, without what is secret in it: the one in use, and the next one.
+    pub(crate) fn stored(&self, client: &ClientName) -> (Option<StoredCredential>, Option<StoredCredential>) {
+        let stored = |kept: Option<&Kept>, is_next| kept.map(|kept| kept.stored(client, is_next));
+        (stored(self.find(client), false), stored(self.next_of(client), true))
     }
 
     /// From now until then it is in trouble.
@@ -71,20 +109,14 @@ impl Store {
     }
 
     pub(crate) fn list(&self) -> Vec<StoredCredential> {
-        let stored = |(client, kept): (&ClientName, &Kept)| StoredCredential {
-            client: client.clone(),
-            version: kept.version.clone(),
-            kind: kept.kind,
-        };
-        self.credentials.iter().map(stored).collect()
+        let both = |client| self.stored(client);
+        self.credentials.keys().map(both).flat_map(|(current, next)| [current, next]).flatten().collect()
     }
 
-    pub(crate) fn load(&self, client: &ClientName) -> Option<Credential> {
-        let Kept { version, kind, value } = self.credentials.get(client)?.clone();
-        Some(match kind {
-            CredentialKind::Secret => Credential::Secret { version, secret: value.as_str().into() },
-            CredentialKind::PrivateKey => Credential::Key { version, kid: kid(&value) },
-        })
+    pub(crate) fn load(&self, client: &ClientName) -> Option<Credentials> {
+        let Pair { current, next } = self.credentials.get(client)?;
+        let next = next.as_ref().map(|next| next.loaded(client, true));
+        Some(Credentials { current: current.loaded(client, false), next })
     }
 
     pub(crate) fn sign(
@@ -93,9 +125,36 @@ impl Store {
         version: &str,
         input: &[u8],
     ) -> Result<Vec<u8>, KeyStoreFailure> {
-        let kept = self.credentials.get(client).filter(|kept| *kept.version == *version);
+        let mut both = self.find(client).into_iter().chain(self.next_of(client));
+        let kept = both.find(|kept| *kept.version == *version);
         kept.map(|kept| signature(&kept.value, input)).ok_or_else(|| failure("has no such key"))
     }
+}
+
+impl Kept {
+    fn stored(&self, client: &ClientName, is_next: bool) -> StoredCredential {
+        StoredCredential {
+            client: client.clone(),
+            version: self.version.clone(),
+            kind: self.kind,
+            store: engine::Store::EncryptedFile,
+            is_next,
+            expires: None,
+        }
+    }
+
+    fn loaded(&self, client: &ClientName, is_next: bool) -> LoadedCredential {
+        let credential = match self.kind {
+            CredentialKind::Secret => Credential::Secret(self.value.as_str().into()),
+            CredentialKind::PrivateKey => Credential::Key { kid: kid(&self.value) },
+        };
+        LoadedCredential { stored: self.stored(client, is_next), credential }
+    }
+}
+
+/// The key pair with this ID.
+pub(crate) fn key_of(kid: &str) -> Option<&str> {
+    kid.strip_prefix("kid-of-")
 }
 
 /// The ID of a key pair.

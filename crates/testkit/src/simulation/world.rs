@@ -14,9 +14,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokenbroker_core::config::Config;
+use tokenbroker_core::config::{ClientName, Config};
 use tokenbroker_core::engine::{
-    Credential, Engine, Event, KeptToken, KeyStoreFailure, OperationId, State, StoredCredential,
+    Credentials, Engine, Event, KeptToken, KeyStoreFailure, OperationId, State, StoredCredential,
     TransportFailure, WaiterId,
 };
 use tokenbroker_oauth::HttpResponse;
@@ -146,8 +146,9 @@ enum Return {
         operation: OperationId,
         client: usize,
         changes: u64,
-        result: Result<Option<Credential>, KeyStoreFailure>,
+        result: Result<Option<Credentials>, KeyStoreFailure>,
     },
+    Promoted(ClientName, Result<(), KeyStoreFailure>),
     Signed(OperationId, Result<Vec<u8>, KeyStoreFailure>),
     Token {
         operation: OperationId,
@@ -316,8 +317,9 @@ impl World {
             Happening::Incident(fault) => self.incident(fault),
             Happening::DaemonStarts => self.start_daemon(),
             Happening::Credential(client) => {
-                let stored = self.new_credential(client, true);
-                self.credential_stored(client, stored);
+                if self.new_credential(client, true).is_some() {
+                    self.credential_stored(client);
+                }
             }
             Happening::WallClock(error) => self.set_wall_clock(error),
             Happening::StatusIsRead => {

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 use tokenbroker_client::blocking::Broker;
-use tokenbroker_client::protocol::Command;
+use tokenbroker_client::protocol::{Command, Storing};
 use tokenbroker_testkit::hostile::Script;
 use tokenbroker_testkit::{Daemon, HostileServer, Install, Output, wait_for};
 
@@ -74,7 +74,11 @@ impl Host {
     pub(crate) fn set_secrets<'a>(&self, clients: impl IntoIterator<Item = &'a str>) {
         let broker = self.broker();
         for client in clients {
-            let command = Command::SecretSet { client: client.into(), secret: SECRET.into() };
+            let command = Command::SecretSet {
+                client: client.into(),
+                secret: SECRET.into(),
+                storing: Storing::default(),
+            };
             broker.request(command, SOON).unwrap();
         }
     }

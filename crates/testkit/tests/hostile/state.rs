@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::Value;
-use tokenbroker_client::protocol::Command;
+use tokenbroker_client::protocol::{Command, Storing};
 use tokenbroker_testkit::hostile::{Script, Seen};
 use tokenbroker_testkit::{HostileServer, http_date, wait_until};
 
@@ -34,7 +34,8 @@ fn s60_a_daemon_that_is_killed_at_any_moment_starts_again_with_what_it_had_confi
             let writer = scope.spawn(|| {
                 for number in before + 1.. {
                     let secret = format!("secret number {number}").as_str().into();
-                    let command = Command::SecretSet { client: "app".into(), secret };
+                    let command =
+                        Command::SecretSet { client: "app".into(), secret, storing: Storing::default() };
                     if broker.request(command, SOON).is_err() {
                         return;
                     }

@@ -71,5 +71,5 @@ fn prometheus_reads_what_the_status_says() {
     assert_eq!(value("client_gets_total", "one", None), 2.0);
     assert_eq!(value("client_gets_from_cache_total", "one", None), 1.0);
     assert_eq!(value("build_info", "", Some(("version", env!("CARGO_PKG_VERSION")))), 1.0);
-    assert_eq!(families.len(), 11, "{:?}", families.keys());
+    assert_eq!(families.len(), 14, "{:?}", families.keys());
 }

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 
+#[path = "../common/caller.rs"]
 mod caller;
 mod site;
 
@@ -11,16 +12,13 @@ use std::time::Duration;
 
 use tokenbroker_testkit::{Stopwatch, Workers, wait_until};
 
-use caller::{Means, Report, Task};
+use caller::{Means, PACE, Report, Task};
 use site::{CLIENTS, LIFETIME, Site};
 
 const PROCESSES: usize = 20;
 
 /// Of these, those that run the command line for each token; the others link the client crate.
 const WITH_COMMAND_LINE: usize = 4;
-
-/// How often each process gets a token.
-const PACE: Duration = Duration::from_millis(100);
 
 /// How long there is no daemon: every process asks several times meanwhile.
 const OUTAGE: Duration = Duration::from_millis(500);
@@ -85,6 +83,7 @@ fn callers(site: &Site, time: Duration, wait: Option<Duration>) -> Workers {
         means: if number < WITH_COMMAND_LINE { Means::command_line() } else { Means::Library },
         socket: site.install.socket(),
         resource: site.server.address(),
+        clients: CLIENTS.map(str::to_owned).to_vec(),
         first: number,
         offset: PACE * u32::try_from(number).unwrap() / PROCESSES as u32,
         time,

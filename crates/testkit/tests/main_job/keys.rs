@@ -69,7 +69,7 @@ fn a_generated_key_is_printed_in_three_formats_that_agree() {
 }
 
 #[test]
-fn a_new_key_replaces_the_old_one_and_a_retired_one_takes_the_token_with_it() {
+fn a_new_key_replaces_the_old_one_and_the_one_in_use_is_not_retired() {
     let site = site("ES256");
     site.cli(&["key", "generate", "app", "--alg", "ES256", "--kid", "first"], "");
     assert_works(&site);
@@ -80,8 +80,10 @@ fn a_new_key_replaces_the_old_one_and_a_retired_one_takes_the_token_with_it() {
 
     let unknown = site.install.cli(["key", "retire", "app", "--kid", "first"]).run().expect(1);
     assert!(unknown.stderr.starts_with("error: "), "{unknown:?}");
-    let said = site.cli(&["key", "retire", "app", "--kid", "second"], "");
-    assert!(said.contains("removed"), "{said}");
+    let in_use = site.install.cli(["key", "retire", "app", "--kid", "second"]).run();
+    in_use.refused(1, &["error: that is the key that app uses", "tokenbroker key generate app --next"]);
+    assert_works(&site);
+    site.cli(&["secret", "remove", "app"], "");
     assert!(list(&site).is_empty());
     site.install.cli(["get", "app"]).run().expect(6);
 }

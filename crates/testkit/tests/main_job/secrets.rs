@@ -124,7 +124,7 @@ fn s55_a_removal_counts_though_whoever_asked_for_it_has_left() {
     for _ in 0..10 {
         site.set_secret("app", SECRET);
         site.status_when("app", |status| status["state"] == "warm");
-        ask_and_leave(&site, Command::CredentialRemove { client: "app".into() });
+        ask_and_leave(&site, Command::CredentialRemove { client: "app".into(), next_only: false });
         wait_until(DEADLINE, || list(&site).is_empty());
         wait_until(DEADLINE, || site.install.status("app")["state"] == "blocked");
     }

@@ -76,6 +76,8 @@ fn a_warm_client_s_status_has_the_documented_members() {
         "gets",
         "last_error",
         "credential",
+        "next_credential",
+        "certificate_expires",
         "queued",
         "outcomes",
         "gets_from_cache",
@@ -94,7 +96,7 @@ fn a_warm_client_s_status_has_the_documented_members() {
     assert!((2300..2700).contains(&renew_in.as_u64().unwrap()), "0.75 less 0 to 10 %: {status}");
 
     let credential = &status["credential"];
-    assert_eq!(members(credential), BTreeSet::from(["store", "kind", "version"]));
+    assert_eq!(members(credential), BTreeSet::from(["store", "kind", "version", "expires"]));
     assert_eq!((&credential["store"], &credential["kind"]), (&"encrypted-file".into(), &"secret".into()));
 
     let table = site.cli(&["status"], "");

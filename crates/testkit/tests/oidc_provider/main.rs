@@ -7,6 +7,7 @@ mod daemon;
 #[path = "../common/keys.rs"]
 mod keys;
 mod rules;
+mod tls;
 
 use std::time::Duration;
 

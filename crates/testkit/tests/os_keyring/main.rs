@@ -5,6 +5,7 @@
 mod absent;
 mod behind_our_back;
 mod locked;
+mod moving;
 
 use std::time::Duration;
 

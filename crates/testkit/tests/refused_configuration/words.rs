@@ -85,7 +85,6 @@ fn keys_whose_feature_comes_later_are_refused_by_name() {
     for (place, text, words) in [
         ("5:1", "[daemon]\nmemory = \"prefer\"\n", "`daemon.memory`"),
         ("5:1", "[daemon]\nsandbox = \"prefer\"\n", "`daemon.sandbox`"),
-        ("7:1", &format!("{ISSUER}{CLIENT}certificate = \"client.pem\"\n"), "`clients.app.certificate`"),
         ("1:3", "[[files]]\n", "`files`"),
     ] {
         refused_at(place, text, &[words, "not supported yet"]);
@@ -93,17 +92,27 @@ fn keys_whose_feature_comes_later_are_refused_by_name() {
 }
 
 #[test]
-fn methods_and_stores_that_come_later_are_refused_by_name() {
+fn a_certificate_is_asked_for_and_refused_by_name() {
     let client = CLIENT.replace("client_secret_post", "tls_client_auth");
     refused_at(
-        "6:8",
+        "3:10",
         &format!("{ISSUER}{client}"),
-        &["`clients.app.auth`: ", "tls_client_auth", "not supported yet"],
+        &["`certificate` missing in [clients.app]", "certificate = \"client.pem\""],
     );
+    let more = "certificate = \"client.pem\"\n";
+    refused_at(
+        "7:1",
+        &format!("{ISSUER}{CLIENT}{more}"),
+        &["`clients.app.certificate`: only clients with auth"],
+    );
+}
+
+#[test]
+fn the_kernels_keyring_is_refused_as_the_only_store_with_the_reason() {
     refused_at(
         "2:9",
-        "[keystore]\nstore = \"systemd-credentials\"\n",
-        &["`keystore.store`: ", "systemd-credentials", "not supported yet"],
+        "[keystore]\nstore = \"keyutils\"\n",
+        &["`keystore.store`: ", "a reboot empties it", "set store = \"encrypted-file\""],
     );
 }
 

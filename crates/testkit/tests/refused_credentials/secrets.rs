@@ -105,7 +105,7 @@ fn a_secret_is_not_taken_for_a_client_with_a_key_nor_a_key_for_one_with_a_secret
             1,
             &[
                 "error: client app authenticates with a secret, not with a private key\n",
-                "hint: set the secret with `tokenbroker secret set app`\n",
+                "hint: set the secret with `tokenbroker secret set app`, or change auth of [clients.app]\n",
             ],
         );
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokenbroker_client::TokenRequest;
 use tokenbroker_client::blocking::Broker;
-use tokenbroker_client::protocol::Command;
+use tokenbroker_client::protocol::{Command, Storing};
 use tokenbroker_testkit::{AuthServer, Client, Daemon, Fault, Install, configuration, wait_for};
 
 use super::Settings;
@@ -126,7 +126,8 @@ impl Site {
     }
 
     fn set_secret(&self, client: &str) -> Result {
-        let command = Command::SecretSet { client: client.into(), secret: SECRET.into() };
+        let command =
+            Command::SecretSet { client: client.into(), secret: SECRET.into(), storing: Storing::default() };
         self.broker.request(command, DEADLINE)?;
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokenbroker_client::TokenRequest;
 use tokenbroker_client::blocking::Broker;
-use tokenbroker_client::protocol::Command;
+use tokenbroker_client::protocol::{Command, Storing};
 use tokenbroker_testkit::{AuthServer, Client, Fault, Install};
 
 use super::figure::Figure;
@@ -78,7 +78,10 @@ fn prepare() -> Result<(Install, String)> {
     let daemon = install.start();
     let broker = Broker::builder().socket(install.socket()).connect()?;
     for client in (0..CLIENTS).map(name) {
-        broker.request(Command::SecretSet { client, secret: "s3cret".into() }, PATIENCE)?;
+        broker.request(
+            Command::SecretSet { client, secret: "s3cret".into(), storing: Storing::default() },
+            PATIENCE,
+        )?;
     }
     for client in (0..CLIENTS).map(name) {
         broker.token_with(&TokenRequest::new(client).wait(PATIENCE))?;

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use tokenbroker_client::blocking::Broker;
-use tokenbroker_client::protocol::Command;
+use tokenbroker_client::protocol::{Command, Storing};
 use tokenbroker_testkit::{AuthServer, Client, Daemon, Install, configuration, wait_for};
 
 use super::host::Sample;
@@ -43,7 +43,10 @@ impl Site {
         let broker = Broker::builder().socket(site.socket()).connect()?;
         for client in (0..CLIENTS).map(name) {
             site.server.register(Client::secret_basic(&client, SECRET));
-            broker.request(Command::SecretSet { client, secret: SECRET.into() }, PATIENCE)?;
+            broker.request(
+                Command::SecretSet { client, secret: SECRET.into(), storing: Storing::default() },
+                PATIENCE,
+            )?;
         }
         let all = || (0..CLIENTS).all(|number| site.server.counts(&name(number)).accepted > 0).then_some(());
         wait_for(PATIENCE, all).ok_or("not every client has got a token")?;

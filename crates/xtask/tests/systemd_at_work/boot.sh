@@ -30,6 +30,8 @@ mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
 mount -t tmpfs tmpfs "$root/run"
 mount --rbind /dev "$root/dev"
 mount --bind "$place" "$root/place"
+# As PID 1 of a host does it, and leaves it to the manager of a container: what is mounted for one service is seen by it.
+mount --make-rshared "$root"
 exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=oci \
     SYSTEMD_UNIT_PATH=/etc/systemd/system:/units \
     /usr/lib/systemd/systemd --system --unit=check.target --log-target=null --show-status=0

@@ -45,3 +45,53 @@ tokenbroker --socket /run/tokenbroker/broker.sock status
 systemctl disable --now tokenbrokerd-http.socket
 systemctl restart tokenbrokerd.service
 [ "$(sockets)" = "broker.sock " ]
+
+# A secret and a key that are encrypted to this host: systemd decrypts them, and the broker uses them and stores nothing.
+cat >>/etc/tokenbroker/config.toml <<'END'
+[issuers.passed]
+issuer = "https://127.0.0.1:1"
+[clients.app]
+issuer = "passed"
+client_id = "app"
+auth = "client_secret_basic"
+[clients.key]
+issuer = "passed"
+client_id = "key"
+auth = "private_key_jwt"
+assertion_alg = "ES256"
+[clients.other]
+issuer = "passed"
+client_id = "other"
+auth = "client_secret_post"
+END
+mkdir -p /etc/credstore.encrypted /etc/systemd/system/tokenbrokerd.service.d
+printf 's3cret-canary' | systemd-creds --with-key=host --name=client_app.secret encrypt - /etc/credstore.encrypted/client_app.secret
+openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 |
+    systemd-creds --with-key=host --name=client_key.key encrypt - /etc/credstore.encrypted/client_key.key
+! grep --quiet s3cret /etc/credstore.encrypted/client_app.secret
+mkdir /etc/plain
+printf 's3cret-canary\n' >/etc/plain/other.secret
+cat >/etc/systemd/system/tokenbrokerd.service.d/credentials.conf <<'END'
+[Service]
+LoadCredential=client:/etc/plain
+LoadCredentialEncrypted=client_app.secret:/etc/credstore.encrypted/client_app.secret
+LoadCredentialEncrypted=client_key.key:/etc/credstore.encrypted/client_key.key
+END
+systemctl daemon-reload
+systemctl restart tokenbrokerd.service
+broker() {
+    tokenbroker --socket /run/tokenbroker/broker.sock "$@"
+}
+broker secret list | grep 'app.*systemd-credentials'
+broker secret list | grep 'key.*systemd-credentials'
+broker secret list | grep 'other.*systemd-credentials'
+broker key public key --format jwk | grep '"kty":"EC"'
+broker status app --json | grep '"store":"systemd-credentials"'
+! broker secret set app </dev/null
+printf other | broker secret set app 2>&1 | grep 'systemd-creds encrypt --name=client_app.secret'
+# It is tried with what was decrypted: nobody listens there, which is another failure than having none.
+broker test app | grep 'in the systemd-credentials'
+
+# What a doctor finds of a host like this.
+broker doctor | grep 'started by systemd, which passes credentials to it'
+broker doctor | grep 'passed by systemd, mode 0666'

@@ -60,7 +60,16 @@ impl Drop for Systemd {
 
 fn available() -> Result<(), String> {
     root()?;
-    programs(&["unshare", "systemctl", "systemd-sysusers", "setpriv", "curl", "bash"])?;
+    programs(&[
+        "unshare",
+        "systemctl",
+        "systemd-sysusers",
+        "systemd-creds",
+        "setpriv",
+        "curl",
+        "openssl",
+        "bash",
+    ])?;
     if !Path::new("/usr/lib/systemd/systemd").exists() {
         return Err("no systemd on this host".into());
     }

@@ -134,7 +134,7 @@ fn s23_a_key_store_that_answers_all_at_once_after_a_hang_makes_no_herd() {
         let config = config(names.iter().map(client));
         let mut store = KeyStore::with_secrets(config.clients.keys());
         if with_key {
-            names.iter().for_each(|name| drop(store.set_key(name)));
+            names.iter().for_each(|name| store.set_key(name));
         }
         let mut world = World::with_store(&config, store);
         world.run(Duration::from_millis(10));

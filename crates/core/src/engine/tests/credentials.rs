@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::harness::*;
 use crate::config::Config;
-use crate::engine::{Event, Note, Reason, State};
+use crate::engine::{Note, Reason, State};
 
 fn one_client() -> Config {
     config([client("a", &issuer().into())])
@@ -263,13 +263,13 @@ fn s52_a_signature_that_fails_is_tried_again() {
 fn a_credential_that_the_key_store_told_of_first_is_used_once() {
     let config = config([client("a", &issuer().into())]);
     let mut world = World::with_store(&config, KeyStore::default());
-    let stored = world.store.set_secret("a", "right");
+    world.store.set_secret("a", "right");
     // The listing finds it, and its request is under way when the session that stored it says so.
     world.run_until_it_holds(|world| !world.server.requests.is_empty());
-    world.happens(Event::CredentialStored(stored.clone()));
+    world.credentials_changed("a");
     world.run(minutes(1));
     assert_eq!(world.requests_of("a").len(), 1);
-    world.happens(Event::CredentialStored(stored));
+    world.credentials_changed("a");
     world.run(minutes(1));
     assert_eq!(world.requests_of("a").len(), 1);
 }

@@ -75,7 +75,7 @@ impl History {
             7 => self.world.set_secret(client, "other"),
             8 => self.world.remove_credentials(client),
             9 => self.world.store.remove(client),
-            10 => drop(self.world.store.set_key(client)),
+            10 => self.world.store.set_key(client),
             11 => {
                 let config = random_config(&mut self.random);
                 self.world.reload(&config);

@@ -55,7 +55,7 @@ fn s70_callers_that_ask_before_all_is_known_get_the_kept_token() {
 fn s63_what_is_bound_to_something_else_is_fetched_anew() {
     type Change = fn(&mut World, &mut Config);
     let changes: [(&str, Change); 6] = [
-        ("another credential", |world, _| drop(world.store.set_secret("a", "right"))),
+        ("another credential", |world, _| world.store.set_secret("a", "right")),
         ("no credential", |world, _| world.store.remove("a")),
         ("another scope", |_, config| {
             change(config, |client| client.scope = Some(Scope::parse("write").unwrap()));

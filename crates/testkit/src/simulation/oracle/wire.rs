@@ -45,6 +45,7 @@ pub(super) struct Wire {
     pub(super) issuer: usize,
     sent: At,
     credential: Option<String>,
+    shown: String,
     pub(super) is_given_up: bool,
 }
 
@@ -130,10 +131,30 @@ impl Oracle {
         self.check_flight(at, client, key);
         self.check_budget(at, issuer);
         self.check_waits(at, client, key);
+        self.check_credential(at, client, &asked.shown);
         self.check_renewal(at, client, key);
         self.keys[key].in_flight.push(wire);
         let credential = asked.credential.as_ref().ok().cloned();
-        self.wires.insert(wire, Wire { key: Some(key), issuer, sent: at, credential, is_given_up: false });
+        let shown = asked.shown.clone();
+        let wire_model = Wire { key: Some(key), issuer, sent: at, credential, shown, is_given_up: false };
+        self.wires.insert(wire, wire_model);
+    }
+
+    /// A next credential is tried in its own time, and the one before it never again once its place was taken.
+    fn check_credential(&mut self, at: At, client: usize, shown: &str) {
+        let model = &self.clients[client];
+        if model.retired.contains(shown) {
+            return self.fail(
+                Invariant::Policy,
+                Some(client),
+                "a credential was used whose place was taken".into(),
+            );
+        }
+        let next = model.next.as_ref().filter(|next| next.value == shown);
+        if let Some(until) = next.and_then(|next| next.refused_until).filter(|until| at + ROUNDING < *until) {
+            let message = format!("{:?} too early after a failure with its next credential", until - at);
+            self.fail(Invariant::Policy, Some(client), message);
+        }
     }
 
     fn check_flight(&mut self, at: At, client: usize, key: usize) {
@@ -266,7 +287,8 @@ impl Oracle {
             let message = format!("{name} was to be left alone for {:?} more", until - at);
             self.fail(Invariant::RetryAfter, None, message);
         }
-        let wire_model = Wire { key: None, issuer, sent: at, credential: None, is_given_up: false };
+        let shown = String::new();
+        let wire_model = Wire { key: None, issuer, sent: at, credential: None, shown, is_given_up: false };
         self.wires.insert(wire, wire_model);
     }
 
@@ -308,7 +330,17 @@ impl Oracle {
             Meaning::Token { token, lifetime } => {
                 self.token_arrives(at, key, &wire_model, token, *lifetime);
             }
-            Meaning::Transient => self.transient_failure(at, key, later.map(|later| later.wait(at, sent))),
+            Meaning::Transient => {
+                let wait = later.map(|later| later.wait(at, sent));
+                if self.is_next(client, &wire_model.shown) {
+                    self.hold_next_back(at, client, wait);
+                }
+                self.transient_failure(at, key, wait);
+            }
+            // Whatever is refused with it: the one in use may do better.
+            Meaning::Credential { .. } | Meaning::Request if self.is_next(client, &wire_model.shown) => {
+                self.next_refused(at, client, key);
+            }
             Meaning::Credential { dated_off } => self.credential_refused(at, client, sent, *dated_off),
             Meaning::Request => {
                 let ladder = self.ladder(client);
@@ -335,6 +367,9 @@ impl Oracle {
         let client = self.keys[key].client;
         let Some(credential) = wire.credential.clone() else { return };
         self.clients[client].accepted = Accepted::This(credential.clone());
+        if self.is_next(client, &credential) {
+            self.clients[client].next = None;
+        }
         self.clients[client].forget_refusals();
         if until <= at {
             return self.transient_failure(at, key, None);
@@ -395,6 +430,26 @@ impl Oracle {
         let told_the_time = model.refused == 1 && dated_off.is_some_and(|off| off.abs() >= 8);
         let wait = ladder[(model.refused - 1).min(ladder.len() - 1)];
         model.refused_until = (!told_the_time).then_some(at + wait);
+    }
+
+    fn is_next(&self, client: usize, shown: &str) -> bool {
+        self.clients[client].next.as_ref().is_some_and(|next| next.value == shown)
+    }
+
+    /// A failure that passes by itself: what follows does not depend on it.
+    fn hold_next_back(&mut self, at: At, client: usize, wait: Option<Duration>) {
+        let Some(next) = &mut self.clients[client].next else { return };
+        let until = at + wait.unwrap_or_default().clamp(MINUTE, HOUR);
+        next.refused_until = next.refused_until.max(Some(until));
+    }
+
+    /// The one in use is tried at once.
+    fn next_refused(&mut self, at: At, client: usize, key: usize) {
+        self.keys[key].success = None;
+        let Some(next) = &mut self.clients[client].next else { return };
+        let wait = NEVER_ACCEPTED[next.refused.min(NEVER_ACCEPTED.len() - 1)];
+        next.refused += 1;
+        next.refused_until = Some(at + wait);
     }
 
     fn ladder(&self, client: usize) -> &'static [Duration; 4] {

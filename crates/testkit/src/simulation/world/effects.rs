@@ -64,7 +64,17 @@ impl World {
                 let list = self.store.list();
                 self.returns_in(pause, Return::Inventory(outcome.map(|()| list)));
             }
-            Effect::LoadCredential { operation, client: name } => {
+            Effect::Promote { client: name, version } => {
+                let (pause, outcome) = self.call_store();
+                if outcome.is_ok()
+                    && let Some(retired) = self.store.promote(&name, &version)
+                    && let Some(client) = self.oracle.client_named(&name)
+                {
+                    self.oracle.promoted(client, retired.value);
+                }
+                self.returns_in(pause, Return::Promoted(name, outcome));
+            }
+            Effect::LoadCredential { operation, client: name, .. } => {
                 let (pause, outcome) = self.call_store();
                 let Some(client) = self.oracle.client_named(&name) else { return };
                 let result = outcome.map(|()| self.store.load(&name));
@@ -77,7 +87,7 @@ impl World {
                 let result = outcome.and_then(|()| self.store.sign(&client, &version, input.expose()));
                 self.returns_in(pause, Return::Signed(operation, result));
             }
-            Effect::Send { operation, issuer, request } => {
+            Effect::Send { operation, issuer, request, .. } => {
                 let known = self.site.issuers.iter().position(|plan| plan.name == issuer.name);
                 let Some(issuer) = known else { return };
                 self.sequence += 1;
@@ -191,10 +201,11 @@ impl World {
             Return::Loaded { operation, client, changes, result } => {
                 if matches!(result, Ok(None)) && changes == self.oracle.changes(client) {
                     trace!(self, "{} has no credential", self.site.clients[client].name);
-                    self.oracle.credential_removed(at, client, None);
+                    self.oracle.credential_removed(at, client, []);
                 }
                 self.tell(Event::Credential { operation, result });
             }
+            Return::Promoted(client, result) => self.tell(Event::Promoted { client, result }),
             Return::Signed(operation, result) => self.tell(Event::Signed { operation, result }),
             Return::Token { operation, wire, result, meaning, later, fault } => {
                 match fault {

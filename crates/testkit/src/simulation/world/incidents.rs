@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokenbroker_core::config::ClientName;
-use tokenbroker_core::engine::{CredentialKind, Event, StoredCredential, WaiterId};
+use tokenbroker_core::engine::{CredentialKind, Event, WaiterId};
 use tokenbroker_core::narrowing::Narrowing;
 
 use super::super::faults::Fault;
@@ -62,27 +62,35 @@ impl World {
             Fault::CredentialReplaced | Fault::CredentialReplacedByWrong => {
                 let client = self.some_client(|plan| plan.has_credential)?;
                 let is_right = fault == Fault::CredentialReplaced;
-                let stored = self.new_credential(client, is_right);
-                self.credential_stored(client, stored);
+                self.new_credential(client, is_right)?;
+                self.credential_stored(client);
                 if !is_right {
                     let pause = self.dice.seconds(60..rest.min(3 * 3600));
                     self.happens_in(pause, Happening::Credential(client));
                 }
             }
+            Fault::NextCredential | Fault::WrongNextCredential => {
+                let client = self.some_client(|plan| plan.has_credential)?;
+                self.next_credential(client, fault == Fault::NextCredential)?;
+            }
             Fault::CredentialReplacedBehind => {
                 let client = self.some_client(|plan| plan.has_credential)?;
                 self.new_credential(client, true);
+                self.oracle.replaced_behind(client);
                 self.oracle.trouble(at, client);
             }
             Fault::CredentialRemoved | Fault::CredentialRemovedBehind => {
                 let client = self.some_client(|plan| plan.has_credential)?;
                 let name = ClientName::new(&self.site.clients[client].name)?;
-                let removed = self.store.remove(&name)?;
+                let removed = self.store.remove(&name);
+                if removed.is_empty() {
+                    return None;
+                }
                 self.oracle.credential_is_good(client, false);
                 self.oracle.trouble(at, client);
                 if fault == Fault::CredentialRemoved && self.engine.is_some() {
-                    self.oracle.credential_removed(at, client, Some(removed.value));
-                    self.tell(Event::CredentialsRemoved(name));
+                    self.oracle.credential_removed(at, client, removed.into_iter().map(|kept| kept.value));
+                    self.credentials_changed(name);
                 }
                 let pause = self.dice.seconds(60..rest.min(3 * 3600));
                 self.happens_in(pause, Happening::Credential(client));
@@ -183,9 +191,42 @@ impl World {
     }
 
     /// Puts a credential into the key store: one that the server was told of, or not.
-    pub(super) fn new_credential(&mut self, client: usize, is_right: bool) -> Option<StoredCredential> {
-        let plan = &mut self.site.clients[client];
-        plan.has_credential = true;
+    pub(super) fn new_credential(&mut self, client: usize, is_right: bool) -> Option<()> {
+        let (name, kind, value, is_good) = self.make_credential(client, is_right)?;
+        self.site.clients[client].has_credential = true;
+        self.store.set(&name, kind, value);
+        self.oracle.credential_is_good(client, is_good);
+        self.oracle.next_is(client, None);
+        Some(())
+    }
+
+    /// Puts a credential into the key store beside the one that is there, through the broker.
+    fn next_credential(&mut self, client: usize, is_right: bool) -> Option<()> {
+        let (name, kind, value, is_good) = self.make_credential(client, is_right)?;
+        let replaced = self.store.next_of(&name).is_some();
+        self.store.set_next(&name, kind, value.clone())?;
+        let at = self.clock.at();
+        self.oracle.trouble(at, client);
+        if self.engine.is_some() && (replaced || self.oracle.is_in_doubt(client)) {
+            // What is under way with the one before says nothing any more, and what is refused is tried at once.
+            self.oracle.client_changed(at, client);
+        }
+        if is_good {
+            self.oracle.credential_is_good(client, true);
+        }
+        self.oracle.next_is(client, Some(value));
+        if self.engine.is_some() {
+            self.credentials_changed(name);
+        }
+        Some(())
+    }
+
+    fn make_credential(
+        &mut self,
+        client: usize,
+        is_right: bool,
+    ) -> Option<(ClientName, CredentialKind, String, bool)> {
+        let plan = &self.site.clients[client];
         self.last_credential += 1;
         let value = format!("credential {}: ü+&%", self.last_credential);
         let server = &mut self.servers[plan.issuer];
@@ -197,16 +238,23 @@ impl World {
             Method::Basic | Method::Post => CredentialKind::Secret,
         };
         let is_good = server.accepts(&plan.client_id, &value);
-        let stored = self.store.set(&ClientName::new(&plan.name)?, kind, value);
-        self.oracle.credential_is_good(client, is_good);
-        Some(stored)
+        Some((ClientName::new(&plan.name)?, kind, value, is_good))
     }
 
-    pub(super) fn credential_stored(&mut self, client: usize, stored: Option<StoredCredential>) {
+    pub(super) fn credential_stored(&mut self, client: usize) {
         self.oracle.trouble(self.clock.at(), client);
-        let Some(stored) = stored.filter(|_| self.engine.is_some()) else { return };
-        trace!(self, "{} is stored for {}", stored.version, stored.client);
+        let Some(name) = ClientName::new(&self.site.clients[client].name) else { return };
+        if self.engine.is_none() {
+            return;
+        }
+        trace!(self, "a credential is stored for {name}");
         self.oracle.credential_stored(self.clock.at(), client);
-        self.tell(Event::CredentialStored(stored));
+        self.credentials_changed(name);
+    }
+
+    /// Tells the engine what there is now.
+    fn credentials_changed(&mut self, client: ClientName) {
+        let (current, next) = self.store.stored(&client);
+        self.tell(Event::CredentialsChanged { client, current, next });
     }
 }

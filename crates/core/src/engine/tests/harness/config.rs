@@ -52,6 +52,7 @@ pub(in crate::engine::tests) fn client(client: &str, issuer: &Arc<Issuer>) -> Cl
         issuer: Arc::clone(issuer),
         client_id: client.into(),
         auth: AuthMethod::ClientSecretPost,
+        certificates: None,
         scope: Some(Scope::parse("read write").unwrap()),
         resource: Vec::new(),
         audience: None,

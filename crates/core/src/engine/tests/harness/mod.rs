@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use crate::config::Config;
 use crate::engine::{
-    ClientStatus, Effect, Engine, Event, Granted, KeptToken, Note, Reason, Refusal, State, WaiterId,
+    ClientStatus, Effect, Engine, Event, Granted, KeptToken, Note, Reason, Refusal, State, TlsIdentity,
+    TransportFailure, TransportKind, WaiterId,
 };
 use crate::narrowing::Narrowing;
 use crate::time::{Moment, Now};
@@ -40,6 +41,10 @@ pub(super) struct World {
     pub(super) kept_at: Vec<Moment>,
     /// Handles of token keys that are watched, each time what is published of them changed.
     pub(super) published: Vec<u64>,
+    /// The version of a key whose certificate makes the server break off.
+    pub(super) breaks_off_with: Option<&'static str>,
+    /// What was shown in TLS.
+    pub(super) shown: Vec<TlsIdentity>,
     /// What the wall clock says at boot.
     pub(super) unix_at_boot: u64,
     pub(super) now: Moment,
@@ -68,6 +73,8 @@ impl World {
             kept: Vec::new(),
             kept_at: Vec::new(),
             published: Vec::new(),
+            breaks_off_with: None,
+            shown: Vec::new(),
             unix_at_boot: now.unix - 3600,
             now: start,
             start,
@@ -149,13 +156,24 @@ impl World {
 
     /// A credential is stored through the broker.
     pub(super) fn set_secret(&mut self, client: &str, secret: &str) {
-        let stored = self.store.set_secret(client, secret);
-        self.happens(Event::CredentialStored(stored));
+        self.store.set_secret(client, secret);
+        self.credentials_changed(client);
+    }
+
+    /// A next secret is stored through the broker.
+    pub(super) fn set_next_secret(&mut self, client: &str, secret: &str) {
+        self.store.set_next_secret(client, secret);
+        self.credentials_changed(client);
+    }
+
+    pub(super) fn credentials_changed(&mut self, client: &str) {
+        let (current, next) = self.store.stored(client);
+        self.happens(Event::CredentialsChanged { client: name(client), current, next });
     }
 
     pub(super) fn remove_credentials(&mut self, client: &str) {
         self.store.remove(client);
-        self.happens(Event::CredentialsRemoved(name(client)));
+        self.credentials_changed(client);
     }
 
     /// A caller asks as sessions do: the slot first, the engine if there is nothing in it.
@@ -282,7 +300,11 @@ impl World {
                 let result = self.store.list();
                 self.comes_back(self.store.latency, Event::Inventory(result));
             }
-            Effect::LoadCredential { operation, client } => {
+            Effect::Promote { client, version } => {
+                let result = self.store.promote(&client, &version);
+                self.comes_back(self.store.latency, Event::Promoted { client, result });
+            }
+            Effect::LoadCredential { operation, client, .. } => {
                 let result = self.store.load(&client);
                 self.comes_back(self.store.latency, Event::Credential { operation, result });
             }
@@ -291,7 +313,16 @@ impl World {
                 let result = self.store.sign(&client, &version);
                 self.comes_back(self.store.latency, Event::Signed { operation, result });
             }
-            Effect::Send { operation, issuer, request } => {
+            Effect::Send { operation, issuer, request, identity } => {
+                let breaks_off =
+                    identity.as_ref().is_some_and(|one| self.breaks_off_with == Some(&*one.version));
+                self.shown.extend(identity);
+                if breaks_off {
+                    let kind = TransportKind::Tls;
+                    let message = "the server broke off".into();
+                    let result = Err(TransportFailure { kind, message, hint: None });
+                    return self.comes_back(self.server.latency, Event::Response { operation, result });
+                }
                 let (delay, result) = self.server.receive(self.clocks(), &issuer, &request);
                 self.comes_back(delay, Event::Response { operation, result });
             }

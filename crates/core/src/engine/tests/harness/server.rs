@@ -49,6 +49,8 @@ pub(in crate::engine::tests) struct Server {
     pub(in crate::engine::tests) reply: Reply,
     /// What those of particular clients get instead.
     pub(in crate::engine::tests) replies: HashMap<String, Reply>,
+    /// What those with particular secrets get instead.
+    pub(in crate::engine::tests) secret_replies: HashMap<&'static str, Reply>,
     /// What a secret must be, if the server cares.
     pub(in crate::engine::tests) secret: Option<&'static str>,
     /// What metadata requests get, by the beginning of the URL's path; 404 elsewhere.
@@ -73,6 +75,7 @@ impl Default for Server {
             latency: Duration::from_millis(50),
             reply: Reply::Token(3600),
             replies: HashMap::new(),
+            secret_replies: HashMap::new(),
             secret: None,
             ahead: None,
             gateway_ahead: None,
@@ -151,7 +154,9 @@ impl Server {
         let mut form: HashMap<_, _> = form_urlencoded::parse(body).into_owned().collect();
         let client_id = form.remove("client_id").expect("it is in the body");
         let secret = form.remove("client_secret");
+        let of_secret = secret.as_deref().and_then(|secret| self.secret_replies.get(secret));
         let reply = match self.secret {
+            _ if of_secret.is_some() => of_secret.cloned().expect("it is there"),
             Some(right) if secret.as_deref() != Some(right) => Reply::Error("invalid_client"),
             _ => self.replies.get(&client_id).unwrap_or(&self.reply).clone(),
         };

@@ -11,8 +11,8 @@ use tokenbroker_client::TokenRequest;
 use tokenbroker_client::blocking::Broker;
 use tokenbroker_testkit::{Start, Stopwatch, binary, data, work};
 
-use crate::PACE;
-use crate::site::CLIENTS;
+/// How often each process gets a token.
+pub(crate) const PACE: Duration = Duration::from_millis(100);
 
 /// Every so many tokens, one is presented to the resource.
 const SAMPLE: usize = 10;
@@ -23,7 +23,9 @@ pub(crate) struct Task {
     pub(crate) means: Means,
     pub(crate) socket: PathBuf,
     pub(crate) resource: SocketAddr,
-    /// The number of the client to begin with; then come all others in turn.
+    /// Whose tokens it gets, in turn.
+    pub(crate) clients: Vec<String>,
+    /// The number of the client to begin with.
     pub(crate) first: usize,
     /// When it begins, so that not all ask at the same moments.
     pub(crate) offset: Duration,
@@ -66,7 +68,7 @@ fn get_tokens(task: &Task, broker: &Broker) -> Report {
     let stopwatch = Stopwatch::start();
     let mut report = Report::default();
     while stopwatch.elapsed() < task.time {
-        let client = CLIENTS[(task.first + report.gets) % CLIENTS.len()];
+        let client = task.clients[(task.first + report.gets) % task.clients.len()].as_str();
         let got = match &task.means {
             Means::Library => by_library(task, broker, client),
             Means::CommandLine(program) => by_command_line(task, program, client),
