@@ -84,7 +84,7 @@ pub(crate) enum Key {
         #[arg(long)]
         bits: Option<u32>,
         /// The key ID [default: the JWK thumbprint (RFC 7638)]
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         kid: Option<String>,
         /// Keeps the one in use until this one has got its first token; the next token request tries it
         #[arg(long)]
@@ -103,7 +103,7 @@ pub(crate) enum Key {
         #[arg(long, value_enum, ignore_case = true)]
         alg: Option<Algorithm>,
         /// The key ID [default: the JWK thumbprint (RFC 7638)]
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         kid: Option<String>,
         /// Keeps the one in use until this one has got its first token; the next token request tries it
         #[arg(long)]
@@ -117,7 +117,7 @@ pub(crate) enum Key {
         #[arg(long, value_enum, default_value_t = KeyFormat::Pem)]
         format: KeyFormat,
         /// Only the key with this ID
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         kid: Option<String>,
     },
     /// Prints a certificate for a key, or a request for one
@@ -129,7 +129,7 @@ pub(crate) enum Key {
         /// The client's name in the configuration
         client: String,
         /// The ID of the key
-        #[arg(long)]
+        #[arg(long, allow_hyphen_values = true)]
         kid: String,
     },
 }
@@ -139,7 +139,7 @@ pub(crate) struct Certificate {
     /// The client's name in the configuration
     pub client: String,
     /// The ID of the key [default: the next key, or else the one in use]
-    #[arg(long)]
+    #[arg(long, allow_hyphen_values = true)]
     pub kid: Option<String>,
     /// The common name of its subject [default: the client ID]
     #[arg(long, value_name = "NAME")]

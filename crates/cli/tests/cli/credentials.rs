@@ -120,6 +120,11 @@ fn what_was_removed_is_said() {
     assert_eq!(outcome.stdout, "mail: removed private-key RS256 \"2026-11\" in os-keyring, version 5f0c\n");
     let retired = Command::KeyRetire { client: "mail".into(), kid: "2026-11".into() };
     assert_eq!(daemon.asked().last(), Some(&retired));
+
+    // A thumbprint may begin with a hyphen.
+    daemon.cli(&["key", "retire", "mail", "--kid", "-x_Y"]).run();
+    let retired = Command::KeyRetire { client: "mail".into(), kid: "-x_Y".into() };
+    assert_eq!(daemon.asked().last(), Some(&retired));
 }
 
 #[test]
