@@ -257,6 +257,7 @@ impl<H: Http> EventLoop<H> {
                 move |result| Event::Credential { operation, result: result.map_err(Into::into) },
             ),
             Effect::Promote { client, version } => {
+                self.shared.key_store.note_accepted(client.as_str(), &version);
                 let name = client.clone();
                 self.with_key_store(
                     move |store| store.promote(name.as_str(), &version),

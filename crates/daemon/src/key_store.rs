@@ -11,7 +11,7 @@ use std::sync::mpsc;
 use std::time::Duration;
 
 use tokenbroker_core::engine::KeyStoreFailure;
-use tokenbroker_keystore::{Error, KeyStore};
+use tokenbroker_keystore::{Accepted, Error, KeyStore};
 use tokio::sync::oneshot;
 
 /// For what callers wait for.
@@ -27,6 +27,7 @@ type Job = Box<dyn FnOnce(&mut KeyStore) + Send>;
 pub(crate) struct KeyStoreThread {
     jobs: mpsc::Sender<Job>,
     progress: Arc<Progress>,
+    accepted: Accepted,
 }
 
 /// Jobs are numbered from 1 in the order in which they are begun.
@@ -42,13 +43,20 @@ impl KeyStoreThread {
     /// Starts the thread; it ends when the last clone of what is returned is dropped.
     pub(crate) fn start(mut store: KeyStore) -> std::io::Result<Self> {
         let (jobs, queue) = mpsc::channel::<Job>();
+        let accepted = store.accepted();
         std::thread::Builder::new().name("key-store".into()).spawn(move || {
             for job in queue {
                 // A panic is the job's alone: its reply is dropped, and the store goes on with the next.
                 let _panicked = catch_unwind(AssertUnwindSafe(|| job(&mut store)));
             }
         })?;
-        Ok(Self { jobs, progress: Arc::default() })
+        Ok(Self { jobs, progress: Arc::default(), accepted })
+    }
+
+    /// Notes that a next credential was accepted, though the thread may be busy: nothing else happens to the client's
+    /// credentials before the store knows.
+    pub(crate) fn note_accepted(&self, client: &str, version: &str) {
+        self.accepted.note(client, version);
     }
 
     /// Has the thread do something with the store.

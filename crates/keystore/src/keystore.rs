@@ -7,7 +7,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokenbroker_secret::{Secret, SecretString};
 
@@ -69,9 +69,25 @@ pub struct KeyStore {
     /// Those that are used come before those that are stored.
     systemd: Option<SystemdCredentials>,
     /// The next credentials that were accepted while the store could not take that down, by client.
-    accepted: Mutex<BTreeMap<String, String>>,
+    accepted: Accepted,
     /// Stored items that are no credentials to this version, by their names.
     unreadable: Mutex<BTreeMap<String, Unreadable>>,
+}
+
+/// The next credentials that were accepted, as long as the store does not know. What is noted is completed before anything else
+/// happens to a client's credentials.
+#[derive(Debug, Clone, Default)]
+pub struct Accepted(Arc<Mutex<BTreeMap<String, String>>>);
+
+impl Accepted {
+    /// Notes the version of a client's next credential.
+    pub fn note(&self, client: &str, version: &str) {
+        self.lock().insert(client.to_owned(), version.to_owned());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, String>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl KeyStore {
@@ -102,7 +118,12 @@ impl KeyStore {
             }
             _ => None,
         };
-        Ok(Self { placement, systemd, accepted: Mutex::default(), unreadable: Mutex::default() })
+        Ok(Self { placement, systemd, accepted: Accepted::default(), unreadable: Mutex::default() })
+    }
+
+    /// For whoever learns that a next credential was accepted, and has to have the store told by somebody else.
+    pub fn accepted(&self) -> Accepted {
+        self.accepted.clone()
     }
 
     /// Where credentials are stored; `None` until [`StoreChoice::Auto`] has decided.
@@ -284,8 +305,7 @@ impl KeyStore {
     /// The next credential of a client was accepted: from now on it is the one in use. A secret before it is removed, a key
     /// is kept for [`retire`](Self::retire). `false` if it is not the next one any more.
     pub fn promote(&mut self, client: &str, version: &str) -> Result<bool, Error> {
-        let accepted = self.accepted.get_mut().unwrap_or_else(PoisonError::into_inner);
-        accepted.insert(client.to_owned(), version.to_owned());
+        self.accepted.note(client, version);
         let Some(vault) = self.placement.for_reading()? else { return Ok(false) };
         self.complete(&vault, client)
     }
@@ -293,10 +313,9 @@ impl KeyStore {
     /// Takes down that a next credential was accepted, if that could not be done before: nothing else must happen to it until
     /// then.
     fn complete(&mut self, vault: &Vault, client: &str) -> Result<bool, Error> {
-        let accepted = self.accepted.get_mut().unwrap_or_else(PoisonError::into_inner);
-        let Some(version) = accepted.get(client) else { return Ok(false) };
-        let promoted = vault.promote(client, version)?;
-        accepted.remove(client);
+        let Some(version) = self.accepted.lock().get(client).cloned() else { return Ok(false) };
+        let promoted = vault.promote(client, &version)?;
+        self.accepted.lock().remove(client);
         Ok(promoted)
     }
 
@@ -324,8 +343,7 @@ impl KeyStore {
     /// [`Error::Refused`] if the configuration says a third store, or that one holds other credentials already, and
     /// [`Error::Unavailable`] if it fails half-way: then all is where it was.
     pub fn move_to(&mut self, to: StoreKind) -> Result<Moved, Error> {
-        let unwritten: Vec<_> =
-            self.accepted.get_mut().unwrap_or_else(PoisonError::into_inner).keys().cloned().collect();
+        let unwritten: Vec<_> = self.accepted.lock().keys().cloned().collect();
         if let Some(vault) = self.placement.for_reading().ok().flatten() {
             unwritten.iter().try_for_each(|client| self.complete(&vault, client).map(drop))?;
         }
@@ -452,7 +470,7 @@ impl KeyStore {
     /// What is there, taking note of what can't be read.
     fn find(&self, vault: &Vault, client: Option<&str>) -> Result<Found, Error> {
         let mut found = vault.find(client)?;
-        let accepted = self.accepted.lock().unwrap_or_else(PoisonError::into_inner);
+        let accepted = self.accepted.lock();
         for (client, version) in accepted.iter() {
             found.take_for_promoted(client, version);
         }

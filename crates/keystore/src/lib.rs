@@ -29,6 +29,6 @@ pub use credential::{
     StoreKind, Stored, Storing, TlsKey, TlsScheme, UnknownAlgorithm, Usable,
 };
 pub use error::Error;
-pub use keystore::{KeyStore, Options, StoreChoice};
+pub use keystore::{Accepted, KeyStore, Options, StoreChoice};
 pub use relocation::Moved;
 pub use sealing_key::SealingKey;

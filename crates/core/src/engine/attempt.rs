@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use rand::Rng;
 use tokenbroker_oauth::{
-    Algorithm, Assertion, Authentication, Endpoint, HttpRequest, HttpResponse, MacAlgorithm, TokenResponse,
+    Algorithm, Assertion, Authentication, Class, Endpoint, HttpRequest, HttpResponse, MacAlgorithm,
+    TokenResponse,
 };
 use tokenbroker_secret::{Secret, SecretString};
 
@@ -277,7 +278,12 @@ impl Engine {
         let client = self.tokens.get(&handle).and_then(|token| self.clients.get(&token.client));
         match client.is_some_and(|client| client.is_next(version)) {
             true => self.fall_back(now, handle, failure),
-            false => self.fail(now, handle, failure),
+            false => {
+                if let Some(token) = self.tokens.get_mut(&handle) {
+                    token.spares_next = false;
+                }
+                self.fail(now, handle, failure);
+            }
         }
     }
 
@@ -381,11 +387,16 @@ impl Engine {
                     .map_err(|error| Failure::token(&error, &client, unix))
             }
         };
-        let mut is_next = false;
+        let (mut is_next, mut is_retired) = (false, false);
         if let Some(state) = self.clients.get_mut(&client.name) {
             state.outcomes.count(reply.as_ref().err().map(|failure| failure.class));
             is_next = state.is_next(&version);
+            is_retired = state.retired.as_ref() == Some(&version);
         }
+        let Some(token) = self.tokens.get_mut(&handle) else { return };
+        let fell_back = !is_next && std::mem::take(&mut token.spares_next);
+        // A token bound to a certificate that is not shown any more is wanted for as long as it takes to get another.
+        token.again |= is_retired && client.auth.is_tls();
         match reply {
             Ok(reply) => {
                 self.leave_gate(now, handle);
@@ -407,10 +418,24 @@ impl Engine {
                     token.spares_next = true;
                 }
             }
+            Err(failure) if is_retired && failure.class != Class::Transient => {
+                // Another took its place while this was under way.
+                self.leave_gate(now, handle);
+                self.set_due(handle, Some(now.boot));
+            }
+            Err(failure)
+                if failure.is_of_credential()
+                    && !fell_back
+                    && self.try_next_instead(now, handle, &client.name) => {}
             Err(failure) if failure.is_of_credential() => {
                 self.credential_refused(now, handle, &client, failure, clock_offset);
             }
-            Err(failure) => self.fail(now, handle, failure),
+            Err(failure) => {
+                if fell_back {
+                    self.forgive_next(&client.name, &failure);
+                }
+                self.fail(now, handle, failure);
+            }
         }
     }
 

@@ -30,6 +30,8 @@ pub(super) struct ClientState {
     pub(super) last_handle: u64,
     /// The credential the key store holds, as far as is known.
     pub(super) credential: Option<StoredCredential>,
+    /// The version of the one whose place it took.
+    pub(super) retired: Option<Arc<str>>,
     /// The one that is to take its place.
     pub(super) next: Option<Box<Next>>,
     /// The certificate that was shown last.
@@ -65,6 +67,7 @@ impl Engine {
         let gone: Vec<_> =
             self.clients.keys().filter(|name| !config.clients.contains_key(*name)).cloned().collect();
         for name in gone {
+            self.untold.forget(&name);
             self.remove_client(now, &name, &Refusal::unknown_client());
         }
         for (name, client) in &config.clients {
@@ -101,6 +104,7 @@ impl Engine {
             narrowed: BTreeMap::new(),
             last_handle: handle,
             credential: None,
+            retired: None,
             next: None,
             certificate: None,
             expiry_told: None,
@@ -138,6 +142,7 @@ impl Engine {
         if let Some(state) = self.clients.get_mut(&client.name) {
             state.accepted = old.accepted.filter(|_| is_same_registration(&old.config, client));
             (state.credential, state.next) = (old.credential, old.next);
+            state.forget_what_was_said_of_next();
             (state.token_requests, state.outcomes) = (old.token_requests, old.outcomes);
             state.slot.count_on(&old.slot);
         }
@@ -248,6 +253,7 @@ impl Engine {
         let Some(state) = self.clients.get_mut(name) else { return };
         let config = Arc::clone(&state.config);
         state.refusals = Refusals::default();
+        state.forget_what_was_said_of_next();
         for handle in self.handles_of(name) {
             let Some(token) = self.tokens.get_mut(&handle) else { continue };
             token.config = token.narrowing.applied_to(&config);

@@ -110,7 +110,7 @@ impl Engine {
     pub(super) fn rests(&mut self, now: Now, handle: u64) -> bool {
         let Some(token) = self.tokens.get_mut(&handle) else { return true };
         let last_used = token.cell.last_used();
-        let is_wanted = !token.waiters.is_empty() || token.cell.is_watched();
+        let is_wanted = !token.waiters.is_empty() || token.cell.is_watched() || token.spares_next;
         if token.narrowing.is_as_configured() || is_wanted || token.attempted_at < last_used {
             return false;
         }

@@ -104,8 +104,7 @@ impl Engine {
     pub(super) fn is_held_back(&mut self, now: Now, handle: u64) -> bool {
         let Some(token) = self.tokens.get(&handle) else { return true };
         let Some(client) = self.clients.get(&token.client) else { return true };
-        if let Some(refused) = client.refusals.holds(now.boot) {
-            let until = refused.until;
+        if let Some(until) = client.held_until(now.boot) {
             self.set_due(handle, Some(until));
             return true;
         }
@@ -149,11 +148,8 @@ impl Engine {
     /// has its own outcome.
     pub(super) fn share_refusal(&mut self, now: Now, client: &ClientName) {
         let Some(state) = self.clients.get(client) else { return };
-        let Some((until, failure)) =
-            state.refusals.holds(now.boot).map(|last| (last.until, last.failure.clone()))
-        else {
-            return;
-        };
+        let Some(until) = state.held_until(now.boot) else { return };
+        let Some(failure) = state.refusals.last().map(|last| last.failure.clone()) else { return };
         for handle in self.handles_of(client) {
             let Some(token) = self.tokens.get(&handle) else { continue };
             match token.stage {
@@ -188,6 +184,9 @@ impl Engine {
             if was_refused && matches!(token.stage, Stage::Idle) {
                 token.not_before = now.boot;
                 self.set_due(handle, Some(now.boot));
+            } else if token.last_failure.is_none() {
+                // The refusal may have put off its renewal.
+                self.plan_renewal_again(now, handle);
             }
         }
     }

@@ -259,7 +259,6 @@ impl Engine {
             // What failed is what was there before the change; that says nothing about the new.
             return self.set_due(handle, Some(now.boot));
         }
-        token.spares_next = false;
         let accepted_before = client.accepted_before();
         let random = &mut self.random;
         if !failure.is_of_credential() {
@@ -268,6 +267,7 @@ impl Engine {
         }
         let attempted_at = token.attempted_at;
         let wait = client.refusals.refused(now.boot, attempted_at, accepted_before, &failure, random);
+        let wait = client.held_until(now.boot).map_or(wait, |until| now.boot.until(until).min(wait));
         let name = client.config.name.clone();
         self.try_again(now, handle, failure, wait);
         self.share_refusal(now, &name);

@@ -36,12 +36,16 @@ impl Refusal<'_> {
             error_description: Option<String>,
         }
         let words = serde_json::from_slice::<Body>(self.response.body.expose()).ok()?.error_description?;
-        if self.secrets.iter().any(|secret| is_told(&words, &self.client.client_id, secret)) {
+        // Some more, since what is cut off could hide what the beginning is a part of.
+        let words: String = words.chars().take(4 * LONGEST).collect();
+        let letters = printable(&words, words.len());
+        let is_secret =
+            |words: &str| self.secrets.iter().any(|secret| is_told(words, &self.client.client_id, secret));
+        if is_secret(&words) || is_secret(&letters) {
             return None;
         }
-        let shown: String =
-            words.chars().filter(|letter| matches!(letter, ' '..='~')).take(LONGEST).collect();
-        (!shown.trim().is_empty()).then(|| shown.trim().to_owned())
+        let shown = printable(&words, LONGEST).trim().to_owned();
+        (!shown.is_empty()).then_some(shown)
     }
 
     /// What to change, if more can be said than follows from the error alone.
@@ -72,7 +76,7 @@ impl Refusal<'_> {
         {
             return Some(format!(
                 "the server takes {} and not {method}: change auth of [clients.{name}]",
-                methods.join(", ")
+                printable(&methods.join(", "), LONGEST)
             ));
         }
         let algorithm = match self.client.auth {
@@ -85,7 +89,7 @@ impl Refusal<'_> {
             format!(
                 "the server takes assertions signed with {} and not with {algorithm}: change assertion_alg of \
                  [clients.{name}], and make a key for it",
-                taken.join(", ")
+                printable(&taken.join(", "), LONGEST)
             )
         })
     }
@@ -128,6 +132,44 @@ impl Refusal<'_> {
     }
 }
 
+/// The beginning of what a server says, without what a terminal could take for commands.
+pub(super) fn printable(words: &str, longest: usize) -> String {
+    words.chars().filter(|letter| matches!(letter, ' '..='~')).take(longest).collect()
+}
+
+/// What is written in a form that escapes letters as HTML or JSON do.
+fn without_escapes(words: &str) -> String {
+    let mut text = words.to_owned();
+    for (escape, letter) in
+        [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&nbsp;", " "), ("&amp;", "&")]
+    {
+        text = text.replace(escape, letter);
+    }
+    for (begin, radix, end) in [("&#x", 16, ";"), ("&#X", 16, ";"), ("&#", 10, ";"), ("\\u", 16, "")] {
+        let mut parts = text.split(begin);
+        let mut decoded = parts.next().unwrap_or_default().to_owned();
+        for part in parts {
+            let length = match end {
+                "" => Some(4).filter(|length| part.is_char_boundary(*length) && part.len() >= 4),
+                end => part.find(end),
+            };
+            let letter = length.and_then(|length| u32::from_str_radix(&part[..length], radix).ok());
+            match (length, letter.and_then(char::from_u32)) {
+                (Some(length), Some(letter)) => {
+                    decoded.push(letter);
+                    decoded.push_str(&part[length + end.len()..]);
+                }
+                _ => {
+                    decoded.push_str(begin);
+                    decoded.push_str(part);
+                }
+            }
+        }
+        text = decoded;
+    }
+    text
+}
+
 /// Whether some part of a secret is in these words: as it is, encoded as in forms and in URLs, escaped as in JSON, or in what
 /// is sent for `client_secret_basic`.
 fn is_told(words: &str, client_id: &str, secret: &str) -> bool {
@@ -137,7 +179,7 @@ fn is_told(words: &str, client_id: &str, secret: &str) -> bool {
     };
     let decoded = percent_decode_str(&words.replace('+', " ")).decode_utf8_lossy().into_owned();
     let unescaped: String = words.chars().filter(|letter| *letter != '\\').collect();
-    let said = [plain(words), plain(&decoded), plain(&unescaped)];
+    let said = [plain(words), plain(&decoded), plain(&unescaped), plain(&without_escapes(words))];
 
     let encoded = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
     let sent = [
@@ -269,6 +311,8 @@ mod tests {
         for secrets in [&["hunter2345"], &["unter2"], &["is"], &["HUNTER2"], &["the secret"]] {
             assert_eq!(refusal(secrets).words(), None, "{secrets:?}");
         }
+        let disguised = said("h\u{200b}u\u{ad}n\u{200b}t\u{200b}er2 is wrong");
+        assert_eq!(Refusal { response: &disguised, ..refusal(&["hunter2"]) }.words(), None);
         assert_eq!(refusal(&["another"]).words().as_deref(), Some("the secret hunter2 is wrong"));
         let long = said(&"\u{7}x\u{e9}".repeat(1000).escape_default().to_string().replace('\\', ""));
         assert!(
@@ -287,6 +331,8 @@ mod tests {
             &format!("bad credentials {}", URL_SAFE.encode("an%20app:p%2Bss%2Fw%22rd%20%C3%A9%5C0815")),
             &format!("secret {}", STANDARD.encode(secret)),
             "it begins with p+ss/w",
+            "got p&#43;ss&#x2F;w&quot;rd",
+            "got p\\u002bss\\u002Fw\\u0022rd",
         ] {
             assert!(is_told(echoed, id, secret), "{echoed}");
         }

@@ -209,7 +209,7 @@ async fn key_store(report: &mut Report, shared: &Shared) {
         (
             CredentialKind::Secret,
             "secrets",
-            "tokenbroker secret remove CLIENT removes what is stored, and no more",
+            "where systemd passes another: tokenbroker secret remove CLIENT; elsewhere, set the one in use again",
         ),
     ] {
         let is_unused = |stored: &&Stored| stored.standing == Standing::Previous && stored.kind == kind;

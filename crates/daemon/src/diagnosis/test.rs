@@ -10,7 +10,7 @@ use tokenbroker_oauth::{Authentication, Endpoint, HttpRequest, Metadata, Scope, 
 use tokenbroker_protocol::Check;
 use tokenbroker_secret::SecretString;
 
-use super::advice::Refusal;
+use super::advice::{Refusal, printable};
 use super::exchange::Server;
 use super::{Report, probe};
 use crate::clock;
@@ -98,7 +98,11 @@ impl Test {
     }
 
     fn certificate(&mut self, keys: &[TlsKey], version: &str) -> Option<TlsIdentity> {
-        let key = keys.iter().find(|key| key.version == version)?;
+        let Some(key) = keys.iter().find(|key| key.version == version) else {
+            let remedy = format!("import or generate it anew: tokenbroker key import {}", self.client.name);
+            self.report.bad("credential", "the key can't be used", Some(remedy));
+            return None;
+        };
         let now = i64::try_from(clock::since_epoch().as_secs()).unwrap_or(i64::MAX);
         match Failure::or_certificate(&self.client, &key.public_key, now) {
             Ok(certificate) => {
@@ -212,7 +216,8 @@ impl Test {
         };
         let method = self.client.auth.name();
         if !methods.iter().any(|one| one == method) {
-            let finding = format!("the server says that it takes {}, not {method}", methods.join(", "));
+            let methods = printable(&methods.join(", "), 300);
+            let finding = format!("the server says that it takes {methods}, not {method}");
             let remedy = format!("if the client is refused, change auth of [clients.{}]", self.client.name);
             self.report.warn("discover", finding, remedy);
         }

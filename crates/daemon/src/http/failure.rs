@@ -48,8 +48,11 @@ pub(super) fn stalled() -> TransportFailure {
 
 /// The same for what shows a certificate: its thread waits for the key store, once in each handshake.
 pub(super) fn not_signed() -> TransportFailure {
-    let message = "the key store did not sign a TLS handshake in time".to_owned();
-    let hint = "see whether the keyring answers: tokenbroker doctor".to_owned();
+    let message =
+        "the answer was not read in time: the key store or an authorization server keeps the broker's HTTP busy".to_owned();
+    let hint = "see whether the keyring answers: tokenbroker doctor; if it does, look for an issuer that answers with an \
+                endless row of interim responses (HTTP 1xx)"
+        .to_owned();
     TransportFailure { kind: TransportKind::Timeout, message, hint: Some(hint) }
 }
 

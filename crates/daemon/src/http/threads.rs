@@ -22,8 +22,8 @@ pub(super) struct Threads {
     running: Vec<Thread>,
     /// By the names of the issuers.
     places: HashMap<String, usize>,
-    /// For what shows a certificate, from the first time on; `None` if it can't be started.
-    showing: OnceLock<Option<Thread>>,
+    /// For what shows a certificate, beside each that an issuer may have, from the first time on; `None` if it can't be started.
+    showing: [OnceLock<Option<Thread>>; MOST],
 }
 
 /// A thread that ends, when it can, after this was dropped. Nobody waits for that.
@@ -36,7 +36,11 @@ struct Thread {
 impl Threads {
     /// Starts the first.
     pub(super) fn start() -> io::Result<Self> {
-        Ok(Self { running: vec![Thread::start()?], places: HashMap::new(), showing: OnceLock::new() })
+        Ok(Self {
+            running: vec![Thread::start()?],
+            places: HashMap::new(),
+            showing: [const { OnceLock::new() }; MOST],
+        })
     }
 
     /// Gives each of these issuers its thread, as far as there are threads: the one that it had before, where its
@@ -69,7 +73,8 @@ impl Threads {
 
     /// The one for what shows a certificate to an issuer.
     pub(super) fn showing(&self, issuer: &str) -> Option<&Handle> {
-        let showing = self.showing.get_or_init(|| {
+        let place = *self.places.get(issuer)?;
+        let showing = self.showing[place].get_or_init(|| {
             let start = Thread::start();
             let warn =
                 |error| tracing::warn!("a thread for what shows certificates can't be started: {error}");

@@ -138,6 +138,7 @@ struct ClientModel {
     removed: HashSet<String>,
     /// The last credential that got a token; `None` where that is not known.
     accepted: Accepted,
+    accepted_at: At,
     /// Refusals of its credential in a row, when the last one came and until when it counts.
     refused: usize,
     refused_at: At,
@@ -187,6 +188,8 @@ struct KeyModel {
     transient: VecDeque<At>,
     after_transient: bool,
     last_rejection: Option<At>,
+    /// What was sent last was sent with the next credential, and failed: what follows is sent with the one in use.
+    fell_back: bool,
     /// How many renewals in a row came at the very latest time that the policy has for them.
     unspread: u32,
 }
@@ -218,6 +221,7 @@ impl Oracle {
             changes: 0,
             removed: HashSet::new(),
             accepted: Accepted::Nothing,
+            accepted_at: At::ZERO,
             refused: 0,
             refused_at: At::ZERO,
             refused_until: None,
@@ -265,6 +269,7 @@ impl Oracle {
             transient: VecDeque::new(),
             after_transient: false,
             last_rejection: None,
+            fell_back: false,
             unspread: 0,
         });
         self.key_index.insert(identity, key);
@@ -325,9 +330,7 @@ impl Oracle {
             if is_another || !was_known {
                 self.give_up(index);
             }
-            if !was_known {
-                self.clients[index].forget_next_refusals();
-            }
+            self.clients[index].forget_next_refusals();
         }
         for (model, plan) in self.issuers.iter_mut().zip(&site.issuers) {
             model.configured(at, plan);
@@ -503,6 +506,7 @@ impl KeyModel {
         self.transient.clear();
         self.after_transient = false;
         self.last_rejection = None;
+        self.fell_back = false;
     }
 }
 

@@ -249,6 +249,69 @@ fn s54_a_next_secret_is_tried_at_once_where_the_old_one_is_refused() {
 }
 
 #[test]
+fn s54_the_next_secret_is_tried_at_once_when_the_server_changes_to_it() {
+    let mut world = rotating("old");
+    world.server.reply = Reply::Token(600);
+    world.renew("a");
+    world.run(minutes(12));
+    assert_eq!(refusals(&world).len(), 2, "it is left alone for an hour");
+    world.server.secret = Some("new");
+    world.run(minutes(12));
+    assert_eq!((world.state("a"), failures(&world), world.store.promotions), (State::Warm, 0, 1));
+}
+
+#[test]
+fn s54_a_short_outage_does_not_block_a_client_whose_old_secret_is_refused() {
+    let mut world = World::with_store(&one_client(), KeyStore::default());
+    world.store.set_secret("a", "old");
+    world.store.set_next_secret("a", "new");
+    world.server.secret = Some("new");
+    world.server.secret_replies.insert("new", Reply::Status(503));
+    world.run(minutes(3));
+    assert!(world.server.requests.len() < 20, "{:?}", world.server.requests);
+    world.server.secret_replies.clear();
+    world.run(minutes(2));
+    assert_eq!((world.state("a"), world.store.promotions), (State::Warm, 1));
+}
+
+#[test]
+fn s54_a_scope_that_is_refused_to_both_does_not_keep_the_next_secret_from_other_tokens() {
+    let mut world = rotating("new");
+    world.server.secret = None;
+    world.server.reply = Reply::Error("invalid_scope");
+    world.renew("a");
+    world.run(seconds(3));
+    assert_eq!(secrets(&world), ["old", "new", "old"]);
+    let next = world.status("a").next_credential.unwrap();
+    assert_eq!((next.refused, next.next_try_in), (None, Duration::ZERO));
+}
+
+#[test]
+fn s54_what_was_said_of_a_next_secret_does_not_outlast_a_change_of_the_configuration() {
+    let mut world = rotating("old");
+    world.renew("a");
+    world.run(seconds(3));
+    assert!(world.status("a").next_credential.unwrap().next_try_in > Duration::ZERO);
+    let renewed = Client { renew_at: 0.5, ..client("a", &issuer().into()) };
+    world.reload(&config([renewed]));
+    let next = world.status("a").next_credential.unwrap();
+    assert_eq!((next.refused, next.next_try_in), (None, Duration::ZERO));
+}
+
+#[test]
+fn s54_a_late_refusal_of_the_secret_before_is_nothing_to_the_one_that_took_its_place() {
+    let mut world = rotating("new");
+    world.server.latency = seconds(5);
+    let scoped = world.get_scope("a", "read");
+    world.run(Duration::from_millis(500));
+    world.store.is_unavailable = false;
+    world.renew("a");
+    world.run(seconds(20));
+    world.granted(scoped);
+    assert_eq!((world.state("a"), failures(&world)), (State::Warm, 0));
+}
+
+#[test]
 fn what_changes_nothing_of_a_refused_credential_is_no_reason_to_try_it_again() {
     let mut world = World::with_store(&one_client(), KeyStore::default());
     world.server.secret = Some("right");

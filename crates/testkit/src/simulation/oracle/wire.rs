@@ -8,7 +8,7 @@ use super::super::faults::Fault;
 use super::super::network::{Later, Meaning};
 use super::super::server::Asked;
 use super::super::site::{DEFAULT_LIFETIME, IssuerPlan, MAX_LIFETIME};
-use super::{Accepted, Invariant, Oracle, ROUNDING, TokenModel, serve_until};
+use super::{Accepted, Invariant, NextModel, Oracle, ROUNDING, TokenModel, serve_until};
 
 const SECOND: Duration = Duration::from_secs(1);
 pub(super) const MINUTE: Duration = Duration::from_secs(60);
@@ -130,7 +130,7 @@ impl Oracle {
         let key = self.key(client, asked.key.clone());
         self.check_flight(at, client, key);
         self.check_budget(at, issuer);
-        self.check_waits(at, client, key);
+        self.check_waits(at, client, key, &asked.shown);
         self.check_credential(at, client, &asked.shown);
         self.check_renewal(at, client, key);
         self.keys[key].in_flight.push(wire);
@@ -150,7 +150,8 @@ impl Oracle {
                 "a credential was used whose place was taken".into(),
             );
         }
-        let next = model.next.as_ref().filter(|next| next.value == shown);
+        // Where the one in use is refused, there is nothing better to try.
+        let next = model.next.as_ref().filter(|next| next.value == shown && model.refused == 0);
         if let Some(until) = next.and_then(|next| next.refused_until).filter(|until| at + ROUNDING < *until) {
             let message = format!("{:?} too early after a failure with its next credential", until - at);
             self.fail(Invariant::Policy, Some(client), message);
@@ -198,7 +199,7 @@ impl Oracle {
     }
 
     /// What a failure before asked for.
-    fn check_waits(&mut self, at: At, client: usize, key: usize) {
+    fn check_waits(&mut self, at: At, client: usize, key: usize, shown: &str) {
         let may_be_forgotten = !self.is_kept_warm(client, Some(key));
         let is_narrowed = self.clients[client].key != Some(key);
         let model = &mut self.keys[key];
@@ -228,7 +229,10 @@ impl Oracle {
                 return self.fail(Invariant::Policy, Some(client), message);
             }
         }
-        let refused_until = self.clients[client].refused_until;
+        // A next credential that was never refused is not kept waiting by refusals of the one in use.
+        let is_unrefused = |next: &NextModel| next.value == shown && next.refused == 0;
+        let tries_next = self.clients[client].next.as_ref().is_some_and(is_unrefused);
+        let refused_until = self.clients[client].refused_until.filter(|_| !tries_next);
         if let Some(until) = refused_until.filter(|until| too_early(*until)) {
             let refused = self.clients[client].refused;
             let message =
@@ -332,17 +336,29 @@ impl Oracle {
             }
             Meaning::Transient => {
                 let wait = later.map(|later| later.wait(at, sent));
-                if self.is_next(client, &wire_model.shown) {
+                let is_next = self.is_next(client, &wire_model.shown);
+                if is_next {
                     self.hold_next_back(at, client, wait);
                 }
                 self.transient_failure(at, key, wait);
+                self.keys[key].fell_back = is_next;
             }
             // Whatever is refused with it: the one in use may do better.
             Meaning::Credential { .. } | Meaning::Request if self.is_next(client, &wire_model.shown) => {
                 self.next_refused(at, client, key);
             }
+            Meaning::Credential { .. } | Meaning::Request
+                if self.is_outdated(client, sent, &wire_model.shown) =>
+            {
+                self.keys[key].fell_back = false;
+            }
+            Meaning::Credential { .. } if self.tries_next_instead(client, key) => {}
             Meaning::Credential { dated_off } => self.credential_refused(at, client, sent, *dated_off),
             Meaning::Request => {
+                if std::mem::take(&mut self.keys[key].fell_back) {
+                    // The same was said of both, perhaps, which says nothing about either.
+                    self.clients[client].forget_next_refusals();
+                }
                 let ladder = self.ladder(client);
                 let may_be_forgotten = !self.is_kept_warm(client, Some(key));
                 let model = &mut self.keys[key];
@@ -367,6 +383,8 @@ impl Oracle {
         let client = self.keys[key].client;
         let Some(credential) = wire.credential.clone() else { return };
         self.clients[client].accepted = Accepted::This(credential.clone());
+        self.clients[client].accepted_at = at;
+        self.keys[key].fell_back = false;
         if self.is_next(client, &credential) {
             self.clients[client].next = None;
         }
@@ -443,9 +461,29 @@ impl Oracle {
         next.refused_until = next.refused_until.max(Some(until));
     }
 
+    /// Another credential was accepted since this was sent.
+    fn is_outdated(&self, client: usize, sent: At, shown: &str) -> bool {
+        let model = &self.clients[client];
+        let is_other = matches!(&model.accepted, Accepted::This(accepted) if accepted != shown);
+        is_other && sent < model.accepted_at
+    }
+
+    /// The one in use is refused for the first time: the next one may be tried at once, if it was not just now.
+    fn tries_next_instead(&mut self, client: usize, key: usize) -> bool {
+        let fell_back = std::mem::take(&mut self.keys[key].fell_back);
+        let model = &mut self.clients[client];
+        let tries_next = !fell_back && model.refused == 0 && model.next.is_some();
+        if tries_next {
+            model.forget_next_refusals();
+            self.keys[key].success = None;
+        }
+        tries_next
+    }
+
     /// The one in use is tried at once.
     fn next_refused(&mut self, at: At, client: usize, key: usize) {
         self.keys[key].success = None;
+        self.keys[key].fell_back = true;
         let Some(next) = &mut self.clients[client].next else { return };
         let wait = NEVER_ACCEPTED[next.refused.min(NEVER_ACCEPTED.len() - 1)];
         next.refused += 1;
