@@ -376,18 +376,17 @@ impl KeyStore {
     /// [`Error::NotFound`] if there are none, [`Error::Refused`] if there is none but that which systemd passes.
     pub fn remove(&mut self, client: &str) -> Result<Vec<Stored>, Error> {
         let passed = self.passed(client)?.map(|passed| passed.describe());
-        let nothing = || {
-            match &passed {
+        let nothing = || match &passed {
             None => Error::not_found(format!("no credential is stored for {client}"))
                 .with_hint("see what is stored: tokenbroker secret list"),
-            Some(passed) => Error::refused(format!(
-                "the credential of {client} is passed by systemd, and can't be removed here"
-            ))
-            .with_hint(format!(
-                "remove {} from LoadCredential= or LoadCredentialEncrypted= of the unit, and restart the service",
-                systemd::name_of(client, passed.kind)
-            )),
-        }
+            Some(passed) => {
+                let name = systemd::name_of(client, passed.kind);
+                let why =
+                    format!("the credential of {client} is passed by systemd, and can't be removed here");
+                Error::refused(why).with_hint(format!(
+                    "remove {name} from LoadCredential= or LoadCredentialEncrypted= of the unit, and restart the service"
+                ))
+            }
         };
         let vault = self.placement.for_reading()?.ok_or_else(nothing)?;
         let found = self.find(&vault, Some(client))?;

@@ -68,7 +68,7 @@ pub(super) struct TokenState {
     pub(super) waiters: BTreeSet<WaiterId>,
     /// The credential or the configuration changed since the request under way was sent.
     pub(super) again: bool,
-    /// The last attempt failed with the next credential, for a reason that passes by itself: this one uses the one in use.
+    /// The last attempt failed with the next credential: this one uses the one in use.
     pub(super) spares_next: bool,
 }
 

@@ -136,6 +136,17 @@ mod tests {
     }
 
     #[test]
+    fn what_shows_a_certificate_has_a_thread_beside_the_issuers() {
+        let mut threads = Threads::start().unwrap();
+        threads.share(&issuers(&["a", "b"]));
+        let id = |handle: Option<&Handle>| handle.map(Handle::id);
+        let ids = ["a", "b"].map(|name| [id(threads.of(name)), id(threads.showing(name))]).concat();
+        assert!(ids.iter().all(Option::is_some) && id(threads.showing("c")).is_none());
+        assert!((1..ids.len()).all(|place| !ids[..place].contains(&ids[place])), "{ids:?}");
+        assert_eq!(id(threads.showing("a")), ids[1]);
+    }
+
+    #[test]
     fn very_many_issuers_share_them_evenly() {
         let mut threads = Threads::start().unwrap();
         let names: Vec<_> = (0..2 * MOST).map(|number| format!("{number:02}")).collect();

@@ -300,14 +300,25 @@ fn s54_what_was_said_of_a_next_secret_does_not_outlast_a_change_of_the_configura
 
 #[test]
 fn s54_a_late_refusal_of_the_secret_before_is_nothing_to_the_one_that_took_its_place() {
-    let mut world = rotating("new");
-    world.server.latency = seconds(5);
-    let scoped = world.get_scope("a", "read");
-    world.run(Duration::from_millis(500));
-    world.store.is_unavailable = false;
+    let mut world = rotating("old");
     world.renew("a");
-    world.run(seconds(20));
-    world.granted(scoped);
+    world.run(seconds(3));
+    let held = world.status("a").next_credential.unwrap().next_try_in;
+    world.run(held.checked_sub(seconds(4)).unwrap());
+    // Sent with the old one a second before the next one may be tried again, and refused long after.
+    world.server.secret = Some("new");
+    world.server.latency = seconds(6);
+    world.store.latency = seconds(3);
+    let late = world.get_scope("a", "read");
+    world.run(seconds(2));
+    let early = world.get_scope("a", "write");
+    world.run(seconds(2));
+    (world.server.latency, world.store.latency) = (Duration::from_millis(500), Duration::ZERO);
+    world.run(seconds(3));
+    world.granted(early);
+    world.run(seconds(10));
+    assert_eq!(secrets(&world)[3..], ["old", "new", "new"]);
+    world.granted(late);
     assert_eq!((world.state("a"), failures(&world)), (State::Warm, 0));
 }
 

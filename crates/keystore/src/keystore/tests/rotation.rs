@@ -87,6 +87,18 @@ fn s54_what_was_accepted_while_the_store_failed_is_in_use_and_is_not_lost() {
 }
 
 #[test]
+fn s54_what_was_noted_as_accepted_is_not_replaced_by_another_next_one() {
+    let fixture = Fixture::new();
+    let mut store = fixture.file();
+    store.set_secret("one", &"old".into(), Storing::at(10)).unwrap();
+    let noted = store.set_secret("one", &"new".into(), Storing::at(20).as_next()).unwrap()[0].version.clone();
+    store.accepted().note("one", &noted);
+    let third =
+        store.set_secret("one", &"third".into(), Storing::at(30).as_next()).unwrap()[0].version.clone();
+    assert_eq!(versions(store.live("one").unwrap()), (Some(noted), Some(third)));
+}
+
+#[test]
 fn a_key_id_names_one_key_and_retiring_the_next_one_withdraws_it() {
     let fixture = Fixture::new();
     let mut store = fixture.file();
