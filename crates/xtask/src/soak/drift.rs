@@ -38,6 +38,11 @@ impl Drift {
         }
     }
 
+    /// Whether the daemon was never looked at.
+    pub(super) fn is_empty(&self) -> bool {
+        self.samples == 0
+    }
+
     pub(super) fn check(&self) -> Result {
         let (before, after) = self.resident;
         let noise = NOISE.max((before as f64 * NOISE_PART) as u64);

@@ -120,7 +120,7 @@ impl Report {
         if let Some(first) = self.failures.first() {
             return Err(format!("{} failures, the first: {first}", self.failures.len()).into());
         }
-        if self.counts.gets == 0 || self.told == 0 || self.restarts == 0 {
+        if self.counts.gets == 0 || self.told == 0 || self.restarts == 0 || self.drift.is_empty() {
             return Err("it was too short to show anything".into());
         }
         let (before, after) = &self.ours;
@@ -185,10 +185,13 @@ fn without_restarts(site: &mut Site, time: Duration) -> Result<(Drift, usize)> {
     let mut reloads = 0;
     let mut since = Stopwatch::start();
     let mut samples = Vec::new();
+    let before = site.issued();
+    let mut warmed_up = false;
     while whole.elapsed() < time {
         thread::sleep(SAMPLES_EVERY);
-        // A daemon takes more and more until every client and every caller has been there once.
-        if whole.elapsed() > time / 4 {
+        // A daemon takes more and more until it has renewed the token of every client once.
+        warmed_up = warmed_up || site.issued().iter().zip(&before).all(|(now, before)| now > before);
+        if warmed_up {
             samples.push(site.sample()?);
         }
         if since.elapsed() >= RELOADS_EVERY {

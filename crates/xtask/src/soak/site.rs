@@ -81,6 +81,11 @@ impl Site {
         Sample::of_process(self.daemon.as_ref().ok_or("there is no daemon")?.pid())
     }
 
+    /// How many tokens each client has got so far.
+    pub(super) fn issued(&self) -> Vec<u64> {
+        (0..CLIENTS).map(|number| self.server.counts(&name(number)).accepted).collect()
+    }
+
     fn configure(&self) -> Result {
         let mut config = configuration::issuer("local", &self.server);
         config += "max_in_flight = 64\nmax_per_second = 0\n";
