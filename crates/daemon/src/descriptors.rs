@@ -18,6 +18,12 @@ pub(crate) fn raise_limit() {
     }
 }
 
+/// How many there may be now.
+pub(crate) fn limit() -> u32 {
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.map_or(u32::MAX, |soft| u32::try_from(soft).unwrap_or(u32::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,7 +1,8 @@
 //! What the processes of one user may take of the daemon: connections, requests under way, and bytes held for them.
 //!
-//! One user who wants everything gets as much as the quota says, and nobody else notices. What is counted is given back
-//! by dropping the guard that stands for it.
+//! One user who wants everything gets as much as the quota says, and nobody else notices. Many users who want everything
+//! together leave room for some connections of everybody else, and at last for root and the daemon's own user, who may
+//! have to look into it. What is counted is given back by dropping the guard that stands for it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
@@ -16,11 +17,52 @@ const UNDER_WAY_PER_CONNECTION: u32 = 16;
 /// Bytes held, for each connection that a user may have: a few connections may take much, or many a little.
 const BYTES_PER_CONNECTION: usize = 16 * 1024;
 
+/// What a user may still have, when others have taken most of the descriptors.
+const IN_NEED: u32 = 16;
+
 /// The quotas in force, and what each user has of them.
 #[derive(Debug)]
 pub(crate) struct Quotas {
     connections: AtomicU32,
-    users: Mutex<HashMap<u32, Arc<Usage>>>,
+    together: Together,
+    users: Mutex<Users>,
+    /// The operator was told that there is hardly any room left.
+    told_of_all: AtomicBool,
+}
+
+/// How many connections all users may have together.
+#[derive(Debug, Clone, Copy)]
+struct Together {
+    /// From so many on, nobody begins another if it has [`IN_NEED`].
+    crowded: u32,
+    /// From so many on, only root and the daemon's own user.
+    full: u32,
+    own_uid: u32,
+}
+
+impl Together {
+    /// Three quarters and seven eighths of the descriptors: the rest is for the servers, files and pidfds.
+    fn of(descriptors: u32, own_uid: u32) -> Self {
+        Self { crowded: descriptors / 4 * 3, full: descriptors / 8 * 7, own_uid }
+    }
+
+    /// How many connections a user may have, when all have `taken` so many.
+    fn most(self, uid: u32, taken: u32) -> u32 {
+        let is_in_charge = uid == 0 || uid == self.own_uid;
+        match taken {
+            taken if taken < self.crowded || is_in_charge => u32::MAX,
+            taken if taken < self.full => IN_NEED,
+            _ => 0,
+        }
+    }
+}
+
+/// Who has connections.
+#[derive(Debug, Default)]
+struct Users {
+    usage: HashMap<u32, Arc<Usage>>,
+    /// Connections of all of them.
+    taken: u32,
 }
 
 /// What a user has taken.
@@ -35,8 +77,14 @@ struct Usage {
 }
 
 impl Quotas {
-    pub(crate) fn new(limits: CallerLimits) -> Arc<Self> {
-        Arc::new(Self { connections: AtomicU32::new(limits.connections_per_uid), users: Mutex::default() })
+    /// For a daemon with so many descriptors, of this user.
+    pub(crate) fn new(limits: CallerLimits, descriptors: u32, own_uid: u32) -> Arc<Self> {
+        Arc::new(Self {
+            connections: AtomicU32::new(limits.connections_per_uid),
+            together: Together::of(descriptors, own_uid),
+            users: Mutex::default(),
+            told_of_all: AtomicBool::new(false),
+        })
     }
 
     /// Other limits from now on; nobody loses what it has.
@@ -48,17 +96,35 @@ impl Quotas {
     ///
     /// # Errors
     ///
-    /// If it has as many as it may have.
+    /// If it has as many as it may have, or all users together have nearly all there are.
     pub(crate) fn admit(self: &Arc<Self>, uid: u32) -> Result<Admission, Failure> {
         let limit = self.connections.load(Ordering::Relaxed);
         let mut users = self.users();
-        let usage = Arc::clone(users.entry(uid).or_default());
-        if usage.connections.load(Ordering::Relaxed) >= limit {
+        let taken = users.taken;
+        let most = self.together.most(uid, taken);
+        let usage = users.usage.get(&uid).map(Arc::clone).unwrap_or_default();
+        let has = usage.connections.load(Ordering::Relaxed);
+        if has >= limit {
             return Err(self.too_much(uid, &usage, &format!("{limit} connections")));
         }
+        if has >= most {
+            return Err(self.too_many_together(taken));
+        }
         usage.connections.fetch_add(1, Ordering::Relaxed);
+        users.usage.insert(uid, Arc::clone(&usage));
+        users.taken += 1;
         drop(users);
         Ok(Admission { quotas: Arc::clone(self), uid, usage, bytes: 0 })
+    }
+
+    fn too_many_together(&self, taken: u32) -> Failure {
+        let message =
+            format!("all users together have {taken} connections with the daemon, nearly all it can have");
+        if !self.told_of_all.swap(true, Ordering::Relaxed) {
+            tracing::warn!("{message}; others are refused or get few (said once until there is room again)");
+        }
+        let hint = "have max_connections_per_uid of [daemon] lowered, or LimitNOFILE= of the service raised";
+        Failure::new(FailureCode::TooMuch, message).with_hint(hint)
     }
 
     fn too_much(&self, uid: u32, usage: &Usage, what: &str) -> Failure {
@@ -72,7 +138,7 @@ impl Quotas {
     }
 
     /// Nothing here panics with the lock held.
-    fn users(&self) -> MutexGuard<'_, HashMap<u32, Arc<Usage>>> {
+    fn users(&self) -> MutexGuard<'_, Users> {
         self.users.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -152,8 +218,12 @@ impl Drop for Admission {
     fn drop(&mut self) {
         self.usage.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
         let mut users = self.quotas.users();
+        users.taken -= 1;
+        if users.taken < self.quotas.together.crowded {
+            self.quotas.told_of_all.store(false, Ordering::Relaxed);
+        }
         if self.usage.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
-            users.remove(&self.uid);
+            users.usage.remove(&self.uid);
         }
     }
 }
@@ -185,8 +255,15 @@ impl Drop for Room {
 mod tests {
     use super::*;
 
+    const OWN: u32 = 990;
+
     fn quotas(connections: u32) -> Arc<Quotas> {
-        Quotas::new(CallerLimits { connections_per_uid: connections, ..CallerLimits::default() })
+        with_descriptors(connections, 65_536)
+    }
+
+    fn with_descriptors(connections: u32, descriptors: u32) -> Arc<Quotas> {
+        let limits = CallerLimits { connections_per_uid: connections, ..CallerLimits::default() };
+        Quotas::new(limits, descriptors, OWN)
     }
 
     #[test]
@@ -203,7 +280,30 @@ mod tests {
         quotas.limit(CallerLimits { connections_per_uid: 3, ..CallerLimits::default() });
         assert!(quotas.admit(1000).is_ok());
         drop((second, third));
-        assert!(quotas.users().is_empty(), "who is gone is forgotten");
+        let users = quotas.users();
+        assert!(users.usage.is_empty() && users.taken == 0, "who is gone is forgotten");
+    }
+
+    #[test]
+    fn s10_many_users_together_leave_room_for_everybody_and_at_last_for_who_is_in_charge() {
+        let quotas = with_descriptors(1024, 2048);
+        let take = |uid, count| -> Vec<_> { (0..count).map(|_| quotas.admit(uid).unwrap()).collect() };
+        let (first, second) = (take(1000, 1024), take(1001, 512));
+        let refused = quotas.admit(1001).unwrap_err();
+        assert_eq!(refused.code, FailureCode::TooMuch);
+        assert!(
+            refused.message.starts_with("all users together have 1536 connections"),
+            "{}",
+            refused.message
+        );
+        let third = take(1002, IN_NEED);
+        assert!(quotas.admit(1002).is_err(), "so many, and no more");
+        let others: Vec<_> = (2000..).map_while(|uid| quotas.admit(uid).ok()).collect();
+        assert_eq!(others.len(), 2048 / 8 - IN_NEED as usize);
+        assert!(take(0, 100).len() == 100 && take(OWN, 1).len() == 1);
+        drop(first);
+        assert!(quotas.admit(1001).is_ok() && quotas.admit(5000).is_ok());
+        drop((second, third, others));
     }
 
     #[test]

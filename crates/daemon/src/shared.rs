@@ -12,10 +12,12 @@ use tokenbroker_core::narrowing::Narrowing;
 use tokenbroker_core::policy::Access;
 use tokenbroker_core::slots::Slots;
 use tokenbroker_core::time::Moment;
+use tokenbroker_ipc::own_uid;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 use crate::configuration::Files;
+use crate::descriptors;
 use crate::key_store::KeyStoreThread;
 use crate::quotas::Quotas;
 use crate::subscribers::Subscribers;
@@ -55,7 +57,7 @@ impl Shared {
         event_loop: mpsc::UnboundedSender<Ask>,
         host: Host,
     ) -> Self {
-        let quotas = Quotas::new(config.daemon.limits);
+        let quotas = Quotas::new(config.daemon.limits, descriptors::limit(), own_uid());
         Self {
             instance,
             slots,

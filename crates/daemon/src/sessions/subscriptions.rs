@@ -215,7 +215,7 @@ mod tests {
     #[tokio::test(flavor = "current_thread")]
     async fn what_is_gone_when_its_first_token_is_told_is_said_to_be() {
         let shared = shared();
-        let admission = Quotas::new(CallerLimits::default()).admit(1000).unwrap();
+        let admission = Quotas::new(CallerLimits::default(), 1024, 990).admit(1000).unwrap();
         let peer = PeerIdentity { uid: 1000, gid: 1000, groups: Vec::new(), pid: Some(1) };
         let session = Session::new(peer, &admission, Arc::clone(&shared));
         let mut subscriptions = Subscriptions::new(shared);
