@@ -27,12 +27,12 @@ start_server() {
     wait_for curl --silent --output /dev/null http://127.0.0.1:8080/
 }
 
-# An issuer that is this server, and the client `app` there.
+# An issuer that is this server, by name, and the client `app` there.
 configure_app() {
     cat >>/etc/tokenbroker/config.toml <<'TOML'
 [issuers.local]
-issuer = "http://127.0.0.1:8080"
-token_endpoint = "http://127.0.0.1:8080/token"
+issuer = "http://localhost:8080"
+token_endpoint = "http://localhost:8080/token"
 allow_plain_http = true
 [clients.app]
 issuer = "local"
