@@ -33,7 +33,10 @@ pub use system::{BindError, Listener, Stream, connect};
 pub use system::{PeerIdentity, UntrustedServer, Waker, Wakeups, blocking, wakeups};
 pub use trust::{ConnectError, ServerTrust};
 #[cfg(unix)]
-pub use unix::{PathError, check_directory, check_file, check_parents, own_uid, passed_sockets};
+pub use unix::{
+    NoUnit, PathError, Process, Units, check_directory, check_file, check_parents, check_units, own_uid,
+    passed_sockets, pins_callers,
+};
 pub use wakeup::Wakeup;
 #[cfg(windows)]
 pub use windows::{Sid, own_sid};

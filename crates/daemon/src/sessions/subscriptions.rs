@@ -163,7 +163,7 @@ mod tests {
 
     use tokenbroker_core::config::{CallerLimits, Config};
     use tokenbroker_core::slots::{Published, Slots};
-    use tokenbroker_ipc::PeerIdentity;
+    use tokenbroker_ipc::{NoUnit, PeerIdentity, Units};
     use tokenbroker_keystore::{KeyStore, Options, StoreChoice};
     use tokenbroker_oauth::AccessToken;
     use tokenbroker_protocol::FailureCode;
@@ -216,7 +216,8 @@ mod tests {
     async fn what_is_gone_when_its_first_token_is_told_is_said_to_be() {
         let shared = shared();
         let admission = Quotas::new(CallerLimits::default(), 1024, 990).admit(1000).unwrap();
-        let peer = PeerIdentity { uid: 1000, gid: 1000, groups: Vec::new(), pid: Some(1) };
+        let units = Units { system: Err(NoUnit::None), user: Err(NoUnit::None) };
+        let peer = PeerIdentity { uid: 1000, gid: 1000, groups: Vec::new(), pid: Some(1), units };
         let session = Session::new(peer, &admission, Arc::clone(&shared));
         let mut subscriptions = Subscriptions::new(shared);
         let get = GetToken { client: "gone".into(), ..GetToken::default() };

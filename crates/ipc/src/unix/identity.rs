@@ -3,7 +3,9 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
+use super::process::Process;
 use super::sys;
+use super::unit::{NoUnit, Units};
 use crate::IdentityError;
 
 /// What the kernel shows for a user that does not exist in this user namespace
@@ -19,8 +21,10 @@ pub struct PeerIdentity {
     pub gid: u32,
     /// The process; `None` if it lives in a PID namespace that can't be seen from here.
     pub pid: Option<u32>,
-    /// The supplementary groups.
+    /// The supplementary groups, in order.
     pub groups: Vec<u32>,
+    /// The systemd units that the process belongs to.
+    pub units: Units,
 }
 
 impl PeerIdentity {
@@ -36,16 +40,28 @@ impl PeerIdentity {
     /// [`IdentityError`]; then the peer is to be refused.
     pub fn of(socket: BorrowedFd<'_>) -> Result<Self, IdentityError> {
         let (uid, gid, pid) = credentials(socket)?;
-        let groups = match sys::peer_groups(socket) {
+        let mut groups = match sys::peer_groups(socket) {
             Ok(groups) => groups,
             // Before Linux 4.13: rules on users and main groups still work.
             Err(error) if error.raw_os_error() == Some(libc::ENOPROTOOPT) => Vec::new(),
             Err(error) => return Err(error.into()),
         };
+        // Many rules are looked through for each request.
+        groups.sort_unstable();
+        let units = units(socket, uid, pid)?;
         if sys::has_hung_up(socket)? {
             return Err(IdentityError::Gone);
         }
-        Ok(Self { uid, gid, pid, groups })
+        Ok(Self { uid, gid, pid, groups, units })
+    }
+}
+
+/// The units of the process that connected.
+fn units(socket: BorrowedFd<'_>, uid: u32, pid: Option<u32>) -> Result<Units, IdentityError> {
+    let Some(pid) = pid else { return Ok(Units::unknown(NoUnit::OtherNamespace)) };
+    match Process::of_peer(socket, pid)? {
+        Some(process) => process.units(uid),
+        None => Ok(Units::unknown(NoUnit::NotPinned)),
     }
 }
 
@@ -82,7 +98,8 @@ mod tests {
         assert_eq!(identity.pid, Some(std::process::id()));
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix("Groups:")).unwrap();
-        let groups: Vec<u32> = line.split_whitespace().map(|gid| gid.parse().unwrap()).collect();
+        let mut groups: Vec<u32> = line.split_whitespace().map(|gid| gid.parse().unwrap()).collect();
+        groups.sort_unstable();
         assert_eq!(identity.groups, groups);
     }
 
@@ -95,7 +112,8 @@ mod tests {
 
     #[test]
     fn s78_the_overflow_user_is_nobody_in_particular() {
-        let nobody = PeerIdentity { uid: 65534, gid: 65534, pid: None, groups: Vec::new() };
+        let units = Units::unknown(NoUnit::None);
+        let nobody = PeerIdentity { uid: 65534, gid: 65534, pid: None, groups: Vec::new(), units };
         assert!(nobody.is_overflow());
         assert!(!PeerIdentity { uid: 1000, ..nobody }.is_overflow());
     }

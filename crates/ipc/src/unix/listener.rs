@@ -4,8 +4,9 @@ use std::fs::{self, Metadata, Permissions};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use interprocess::ConnectWaitMode;
 use interprocess::local_socket::prelude::*;
@@ -15,14 +16,17 @@ use interprocess::os::unix::uds_local_socket;
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
+use super::hierarchy::Hierarchy;
 use super::stream::register;
-use super::sys;
+use super::sys::{self, pidfd::refuse_descriptors};
 use crate::{IdentityError, PathError, PeerIdentity, StateLock, Stream, check_parents};
 
 /// Accepts callers. A socket file that it made is removed when it is dropped.
 #[derive(Debug)]
 pub struct Listener {
     socket: AsyncFd<UnixListener>,
+    /// Accepted, but there was no descriptor left to find out who it is.
+    waiting: Mutex<Option<UnixStream>>,
     _file: Option<SocketFile>,
 }
 
@@ -48,9 +52,9 @@ impl Listener {
         let options = ListenerOptions::new().name(name).mode(mode).reclaim_name(false);
         let options = options.nonblocking(ListenerNonblockingMode::Accept);
         let socket = options.create_sync_as::<uds_local_socket::Listener>().map_err(failed)?;
-        let socket = register(socket.into(), Interest::READABLE).map_err(failed)?;
         let metadata = fs::symlink_metadata(path).map_err(failed)?;
-        let listener = Self { socket, _file: Some(SocketFile::new(path, &metadata)) };
+        let file = Some(SocketFile::new(path, &metadata));
+        let listener = Self::new(socket.into(), file).map_err(failed)?;
         // The umask may have taken bits away; the socket had fewer permissions than asked for so far.
         if metadata.mode() & 0o777 != mode {
             fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed)?;
@@ -75,7 +79,16 @@ impl Listener {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a listening Unix socket"));
         }
         socket.set_nonblocking(true)?;
-        Ok(Self { socket: register(socket, Interest::READABLE)?, _file: None })
+        Self::new(socket, None)
+    }
+
+    fn new(socket: UnixListener, file: Option<SocketFile>) -> io::Result<Self> {
+        // Connections have it from their listener, those made before this excepted.
+        refuse_descriptors(socket.as_fd());
+        // While there are descriptors to look at PID 1 with.
+        Hierarchy::of_host();
+        let socket = register(socket, Interest::READABLE)?;
+        Ok(Self { socket, waiting: Mutex::default(), _file: file })
     }
 
     /// The next caller, and who it is. An unknown one should be dropped without an answer.
@@ -84,12 +97,30 @@ impl Listener {
     ///
     /// # Errors
     ///
-    /// What the system says, such as that there are no descriptors left: wait a little before the next try.
+    /// What the system says, such as that there are no descriptors left: wait a little before the next try. A caller for
+    /// whose identity there was none comes with that.
     pub async fn accept(&self) -> io::Result<(Stream, Result<PeerIdentity, IdentityError>)> {
-        let (stream, _) = self.socket.async_io(Interest::READABLE, UnixListener::accept).await?;
-        stream.set_nonblocking(true)?;
-        let identity = PeerIdentity::of(stream.as_fd());
-        Ok((Stream::new(stream)?, identity))
+        let waiting = self.waiting().take();
+        let stream = match waiting {
+            Some(stream) => stream,
+            None => {
+                let (stream, _) = self.socket.async_io(Interest::READABLE, UnixListener::accept).await?;
+                stream.set_nonblocking(true)?;
+                refuse_descriptors(stream.as_fd());
+                stream
+            }
+        };
+        match PeerIdentity::of(stream.as_fd()) {
+            Err(IdentityError::Io(error)) if sys::is_out_of_descriptors(&error) => {
+                *self.waiting() = Some(stream);
+                Err(error)
+            }
+            identity => Ok((Stream::new(stream)?, identity)),
+        }
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Option<UnixStream>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -1,9 +1,14 @@
 //! The few system calls that neither std nor interprocess offers. All `unsafe` of this crate is here.
 #![expect(unsafe_code, reason = "peer identity and user names have no safe interface in std or interprocess")]
 
-use std::ffi::{CStr, c_int, c_void};
+pub(crate) mod pidfd;
+
+use std::ffi::{CStr, CString, c_int, c_void};
 use std::io;
+use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::ptr;
 use std::time::Duration;
 
@@ -61,6 +66,32 @@ pub(crate) fn has_hung_up(socket: BorrowedFd<'_>) -> io::Result<bool> {
         -1 => Err(io::Error::last_os_error()),
         _ => Ok(poll.revents & libc::POLLHUP != 0),
     }
+}
+
+/// Whether there is something to be read now, the end included.
+pub(crate) fn can_be_read(descriptor: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut poll = libc::pollfd { fd: descriptor.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one valid pollfd is passed with a count of one; the descriptor is borrowed, so it is open; a
+    // timeout of zero returns at once.
+    match unsafe { libc::poll(&raw mut poll, 1, 0) } {
+        -1 => Err(io::Error::last_os_error()),
+        _ => Ok(poll.revents != 0),
+    }
+}
+
+/// Whether a directory is one that the kernel shows processes in.
+pub(crate) fn is_procfs(directory: &Path) -> bool {
+    let Ok(path) = CString::new(directory.as_os_str().as_bytes()) else { return false };
+    let mut found = MaybeUninit::<libc::statfs>::uninit();
+    // SAFETY: `path` ends with a NUL; `found` is valid for writing.
+    let code = unsafe { libc::statfs(path.as_ptr(), found.as_mut_ptr()) };
+    // SAFETY: the kernel filled it in, as the code says.
+    code == 0 && unsafe { found.assume_init() }.f_type == libc::PROC_SUPER_MAGIC
+}
+
+/// Whether it failed because this process, or the host, has no descriptor left.
+pub(crate) fn is_out_of_descriptors(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE))
 }
 
 /// Waits until one of the descriptors can be read, its end included, or for `timeout`; says which ones can be.
