@@ -22,7 +22,7 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument;
 
 use self::kept::{Keeping, Loaded, Written};
-use self::reload::Reloads;
+use self::reload::{Read, Reloads};
 use crate::access::Resolution;
 use crate::clock::{self, Alarm, WallClock};
 use crate::configuration::Files;
@@ -66,7 +66,7 @@ enum Outcome {
     /// The tokens were written for a later one.
     Written(Written),
     /// The configuration was read.
-    Read(Result<(Config, Resolution), ReloadRefused>),
+    Read(Result<Read, ReloadRefused>),
     /// The names in a configuration were looked up again.
     Resolved {
         config: Arc<Config>,

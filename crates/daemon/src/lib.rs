@@ -1,9 +1,10 @@
 //! The daemon: drivers around `tokenbroker-core`, and the order in which everything starts and ends.
 //!
-//! Four kinds of thread: the event loop with signals (`event_loop`), HTTP (`http`), callers (`sessions` and
-//! `http_socket`), and the key store (`key_store`). The decisions are in `tokenbroker-core`; nothing here knows when a token is due.
+//! Five kinds of thread: the event loop with signals (`event_loop`), HTTP (`http`), callers (`sessions` and
+//! `http_socket`), the key store (`key_store`), and the one that writes what is to be remembered of callers (`audit`). The decisions are in `tokenbroker-core`; nothing here knows when a token is due.
 
 mod access;
+mod audit;
 mod certificates;
 mod clock;
 mod configuration;
@@ -69,6 +70,7 @@ fn serve(daemon: startup::Daemon) -> Result<(), StartError> {
     tracing::info!("shutting down");
     shared.stopping.cancel();
     let sessions_panicked = ipc.join().is_err();
+    shared.audit.stop();
     drop(lock);
     outcome.map_err(StartError::io("the event loop failed"))?;
     if sessions_panicked { Err(StartError::Panicked) } else { Ok(()) }

@@ -19,6 +19,7 @@ use tokenbroker_ipc::PeerIdentity;
 use tokenbroker_protocol::{Command, Failure, FailureCode, GetToken, Rejected, Renewed, Response};
 use tokio::sync::oneshot;
 
+use crate::audit::{Action, Seen, Undertaking};
 use crate::clock;
 use crate::convert;
 use crate::quotas::Admission;
@@ -42,6 +43,16 @@ pub(crate) enum Outcome {
     Response(Response),
 }
 
+impl Outcome {
+    /// Why it came to nothing, if it did.
+    fn failure(&self) -> Option<FailureCode> {
+        match self {
+            Self::Response(Response::Failed(failure)) => Some(failure.code),
+            Self::Token { .. } | Self::Response(_) => None,
+        }
+    }
+}
+
 impl From<Response> for Outcome {
     fn from(response: Response) -> Self {
         Self::Response(response)
@@ -59,13 +70,15 @@ impl From<Failure> for Outcome {
 pub(crate) struct Session {
     peer: Arc<PeerIdentity>,
     shared: Arc<Shared>,
+    /// What of this was written down.
+    seen: Arc<Seen>,
     /// Held by the one request of the caller's user for which all clients are looked through.
     turn: Arc<tokio::sync::Mutex<()>>,
 }
 
 impl Session {
     pub(crate) fn new(peer: PeerIdentity, admission: &Admission, shared: Arc<Shared>) -> Self {
-        Self { peer: Arc::new(peer), shared, turn: admission.turn() }
+        Self { peer: Arc::new(peer), shared, seen: Arc::default(), turn: admission.turn() }
     }
 
     pub(crate) fn answer(&self, command: Command) -> Answer {
@@ -103,10 +116,8 @@ impl Session {
         let min_ttl = Duration::from_millis(get.min_ttl_ms);
         if let Some((handle, token)) = held.filter(|(_, token)| now.until(token.expires) >= min_ttl) {
             slot.served();
-            return Answer::Now(Outcome::Token {
-                granted: Granted { handle, token, min_ttl_met: true },
-                now,
-            });
+            let granted = Granted { handle, token, min_ttl_met: true };
+            return Answer::Now(self.hand_out(&get.client, granted, now));
         }
         match ClientName::new(&get.client) {
             Some(client) => {
@@ -123,14 +134,15 @@ impl Session {
         let found = self.shared.slots.find_handle(handle);
         let permitted = found.filter(|(_, slot)| slot.access().permits(&self.caller()));
         let cell = permitted.and_then(|(client, slot)| Some((client, slot.cell(handle)?, slot)));
-        let Some((client, cell, slot)) = cell else { return Answer::Now(unknown_handle().into()) };
+        let Some((client, cell, slot)) = cell else {
+            self.write_down_denial(Action::REJECTED);
+            return Answer::Now(unknown_handle().into());
+        };
         // Somebody else's report has had its effect already, or there never was such a generation.
         if let Some(token) = cell.current(now).filter(|token| token.generation != generation) {
             slot.served();
-            return Answer::Now(Outcome::Token {
-                granted: Granted { handle, token, min_ttl_met: true },
-                now,
-            });
+            let granted = Granted { handle, token, min_ttl_met: true };
+            return Answer::Now(self.hand_out(client.as_str(), granted, now));
         }
         self.wait_for_token(client, Want::Newer { handle, generation }, now, wait_ms)
     }
@@ -150,15 +162,34 @@ impl Session {
             match answer.and_then(|granted| Ok((granted, session.permitted(&slots, client.as_str())?))) {
                 Ok((granted, slot)) => {
                     slot.served_late();
-                    Outcome::Token { granted, now: clock::moment() }
+                    session.hand_out(client.as_str(), granted, clock::moment())
                 }
                 Err(failure) => failure.into(),
             }
         }))
     }
 
+    /// The one way of a token to a caller: it is written down who got it.
+    pub(crate) fn hand_out(&self, client: &str, granted: Granted, now: Moment) -> Outcome {
+        let Granted { handle, token, .. } = &granted;
+        self.shared.audit.handed_out(&self.peer, &self.seen, client, *handle, token);
+        Outcome::Token { granted, now }
+    }
+
+    fn write_down_denial(&self, action: Action) {
+        self.shared.audit.denied(&self.peer, &self.seen, action);
+    }
+
     /// The slot of a client, if the caller may have its token. Who may not can't tell whether it exists.
     fn permitted<'a>(&self, slots: &'a Loaded, client: &str) -> Result<&'a Arc<Slot>, Failure> {
+        let permitted = self.look_up(slots, client);
+        if permitted.is_err() {
+            self.write_down_denial(Action::about("get", client));
+        }
+        permitted
+    }
+
+    fn look_up<'a>(&self, slots: &'a Loaded, client: &str) -> Result<&'a Arc<Slot>, Failure> {
         let caller = self.caller();
         match slots.find(client) {
             Some(slot) if slot.access().permits(&caller) => Ok(slot),
@@ -196,18 +227,25 @@ impl Session {
 
     /// What only administrators may ask.
     fn administer(&self, command: Command) -> Answer {
+        let action = Action::of(&command);
         if !self.is_administrator() {
+            self.write_down_denial(action);
             let denied = Failure::new(FailureCode::Denied, "only an administrator of the broker may do this");
             let hint = "run it as root or as the daemon's user, or add yourself to `admin` of [daemon]";
             return Answer::Now(denied.with_hint(hint).into());
         }
+        let undertaking = Undertaking::begin(&self.shared.audit, &self.peer, action);
         match command {
-            Command::Renew { client, wait_ms } => self.renew(&client, wait_ms),
-            Command::Reload => self.reload(),
+            Command::Renew { client, wait_ms } => written_down(undertaking, self.renew(&client, wait_ms)),
+            Command::Reload => written_down(undertaking, self.reload()),
             command => {
                 let session = self.clone();
                 // On a task of its own: it is carried out though whoever asked leaves in the middle.
-                let task = tokio::spawn(async move { credentials::carry_out(&session, command).await });
+                let task = tokio::spawn(async move {
+                    let outcome = credentials::carry_out(&session, command).await;
+                    undertaking.end(outcome.as_ref().err().map(|failure| failure.code));
+                    outcome
+                });
                 Answer::Later(Box::pin(async move {
                     match task.await {
                         Ok(outcome) => outcome.unwrap_or_else(Response::Failed).into(),
@@ -300,6 +338,21 @@ impl Session {
         };
         let message = format!("there is no client {client:?} in the configuration");
         Failure::new(FailureCode::UnknownClient, message).with_hint(hint)
+    }
+}
+
+/// The same answer. What comes of it is written down, too.
+fn written_down(undertaking: Undertaking, answer: Answer) -> Answer {
+    match answer {
+        Answer::Now(outcome) => {
+            undertaking.end(outcome.failure());
+            Answer::Now(outcome)
+        }
+        Answer::Later(outcome) => Answer::Later(Box::pin(async move {
+            let outcome = outcome.await;
+            undertaking.end(outcome.failure());
+            outcome
+        })),
     }
 }
 

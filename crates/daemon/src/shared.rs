@@ -16,6 +16,7 @@ use tokenbroker_ipc::own_uid;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Audit;
 use crate::configuration::Files;
 use crate::descriptors;
 use crate::key_store::KeyStoreThread;
@@ -41,6 +42,8 @@ pub(crate) struct Shared {
     pub(crate) subscribers: Arc<Subscribers>,
     /// How much callers may take.
     pub(crate) quotas: Arc<Quotas>,
+    /// Where it is written down who got what.
+    pub(crate) audit: Arc<Audit>,
     /// What the daemon was started with.
     pub(crate) host: Host,
     /// Cancelled when the daemon shuts down.
@@ -55,6 +58,7 @@ impl Shared {
         config: Arc<Config>,
         key_store: KeyStoreThread,
         event_loop: mpsc::UnboundedSender<Ask>,
+        audit: Audit,
         host: Host,
     ) -> Self {
         let quotas = Quotas::new(config.daemon.limits, descriptors::limit(), own_uid());
@@ -67,6 +71,7 @@ impl Shared {
             config: ArcSwap::new(config),
             key_store,
             event_loop,
+            audit: Arc::new(audit),
             host,
             stopping: CancellationToken::new(),
             last_waiter: AtomicU64::new(0),

@@ -21,6 +21,7 @@ use tokio::task::LocalSet;
 
 use crate::Options;
 use crate::access;
+use crate::audit::{self, Audit};
 use crate::clock;
 use crate::configuration::{Files, Refused};
 use crate::event_loop::EventLoop;
@@ -91,6 +92,9 @@ pub(crate) fn start(options: &Options) -> Result<Daemon, StartError> {
     let token_file = TokenFile::new(&state_dir);
     let key_store = open_key_store(&config, &places, state_dir.clone())?;
 
+    let audit = audit::Sink::open(&config.daemon.audit)
+        .map_err(|error| StartError::Refused { message: with_source(&error), hint: error.hint() })?;
+
     let event_loop_runtime = EventLoopRuntime::new().map_err(StartError::io("a runtime can't be made"))?;
     let ipc_runtime = current_thread().map_err(StartError::io("a runtime can't be made"))?;
     let sockets = {
@@ -112,7 +116,8 @@ pub(crate) fn start(options: &Options) -> Result<Daemon, StartError> {
     let (ask, asks) = mpsc::unbounded_channel();
     let slots = Arc::clone(engine.slots());
     let http = Reqwest::start(key_store.clone()).map_err(StartError::io("a thread can't be started"))?;
-    let shared = Arc::new(Shared::new(random()?, slots, Arc::new(config), key_store, ask, host));
+    let audit = Audit::start(audit).map_err(StartError::io("a thread can't be started"))?;
+    let shared = Arc::new(Shared::new(random()?, slots, Arc::new(config), key_store, ask, audit, host));
 
     let (event_loop, signals) = {
         let _inside = event_loop_runtime.runtime.enter();

@@ -72,12 +72,17 @@ impl Install {
         self.path().join("state")
     }
 
+    /// Where the audit log is, unless the configuration says otherwise.
+    pub fn audit_log(&self) -> PathBuf {
+        self.path().join("run").join("audit.jsonl")
+    }
+
     /// The configuration.
     pub fn config_file(&self) -> PathBuf {
         self.path().join("config.toml")
     }
 
-    /// Writes the configuration, with the directory's socket and state directory added under `[daemon]`, and the
+    /// Writes the configuration, with the directory's socket, state directory and audit log added under `[daemon]`, and the
     /// encrypted file as the key store unless the text has a table `[keystore]`.
     ///
     /// What is added comes last, so that the lines of the text keep their numbers, except below a `[daemon]` of its own.
@@ -264,7 +269,11 @@ impl Install {
     }
 
     fn complete(&self, text: &str) -> String {
-        let keys = format!("socket = {:?}\nstate_dir = {:?}\n", self.socket(), self.state_dir());
+        let mut keys = format!("socket = {:?}\nstate_dir = {:?}\n", self.socket(), self.state_dir());
+        // Or it would go to the host's journal.
+        if !text.lines().any(|line| line.trim_start().starts_with("audit =")) {
+            keys.push_str(&format!("audit = {:?}\n", self.audit_log()));
+        }
         let has = |header: &str| text.lines().any(|line| line.trim() == header);
         let mut complete = if has("[daemon]") {
             text.replacen("[daemon]", &format!("[daemon]\n{keys}"), 1)
@@ -298,7 +307,7 @@ mod tests {
         let install = Install::new();
         let complete = install.complete("[daemon]\nadmin = []\n[keystore]\nstore = \"auto\"\n");
         assert_eq!(complete.matches("[daemon]").count(), 1);
-        assert!(complete.contains(&format!("state_dir = {:?}\n\nadmin = []", install.state_dir())));
+        assert!(complete.contains(&format!("state_dir = {:?}\n", install.state_dir())));
         assert!(!complete.contains("encrypted-file"));
     }
 }

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::errors::Mistake;
 use super::merge::Value;
 use super::table::Table;
-use super::values::{absolute_path, boolean, choice_but, whole};
-use super::{CallerLimits, Daemon, KeyStore, StoreChoice, rule};
+use super::values::{absolute_path, boolean, choice_but, text, whole};
+use super::{Audit, CallerLimits, Daemon, KeyStore, StoreChoice, rule};
 
 /// In bytes: Linux has room for 108 (sun_path in unix(7)), the last of them a NUL.
 const MAX_SOCKET_PATH: usize = 107;
@@ -19,6 +19,7 @@ pub(super) fn read(mut table: Table<'_, '_>) -> Daemon {
         state_dir: table.read("state_dir", absolute_path),
         admin: rule::read_all(&mut table, "admin").unwrap_or_default(),
         keep_tokens: table.read("keep_tokens", boolean).unwrap_or(true),
+        audit: table.read("audit", audit).unwrap_or_default(),
         limits: CallerLimits {
             connections_per_uid: table
                 .read("max_connections_per_uid", whole(1..=65_536))
@@ -28,7 +29,7 @@ pub(super) fn read(mut table: Table<'_, '_>) -> Daemon {
                 .unwrap_or(defaults.requests_per_connection),
         },
     };
-    table.not_supported_yet(["memory", "sandbox", "audit"]);
+    table.not_supported_yet(["memory", "sandbox"]);
     if daemon.socket.is_some() && daemon.socket == daemon.http_socket {
         let mistake = Mistake::new("is the same as `daemon.socket`, which does not speak HTTP");
         let hint = "give each a socket of its own, such as \"/run/tokenbroker/http.sock\" here";
@@ -58,6 +59,16 @@ pub(super) fn read_keystore(mut table: Table<'_, '_>) -> KeyStore {
     };
     table.finish();
     keystore
+}
+
+fn audit(value: Value<'_>) -> Result<Audit, Mistake> {
+    match text(value)?.as_str() {
+        "journal" => Ok(Audit::Journal),
+        "off" => Ok(Audit::Off),
+        path if path.starts_with('/') => Ok(Audit::File(path.into())),
+        _ => Err(Mistake::new("expected \"journal\", \"off\" or the absolute path of a file")
+            .with_hint("a file is named like \"/var/log/tokenbroker/audit.jsonl\"")),
+    }
 }
 
 fn socket(value: Value<'_>) -> Result<PathBuf, Mistake> {

@@ -160,8 +160,22 @@ pub struct Daemon {
     pub admin: Vec<Rule>,
     /// Whether tokens survive a restart, encrypted in the state directory.
     pub keep_tokens: bool,
+    /// Where it is written down who got what.
+    pub audit: Audit,
     /// What callers may take of the daemon.
     pub limits: CallerLimits,
+}
+
+/// Where it is written down who got what.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Audit {
+    /// The journal of systemd.
+    #[default]
+    Journal,
+    /// A file, one JSON object a line; absolute.
+    File(PathBuf),
+    /// Nowhere.
+    Off,
 }
 
 /// How much of the daemon callers may take.
@@ -189,6 +203,7 @@ impl Default for Daemon {
             state_dir: None,
             admin: Vec::new(),
             keep_tokens: true,
+            audit: Audit::default(),
             limits,
         }
     }

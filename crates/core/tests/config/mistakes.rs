@@ -36,7 +36,7 @@ fn an_unknown_key_is_named_with_the_nearest_one_that_is_known() {
     assert_eq!(
         mistake("[daemon]\ncolour = 1\n"),
         "c.toml:2:1: unknown key `colour` in [daemon]\n\
-         hint: known here: admin, http_socket, keep_tokens, max_connections_per_uid, max_requests_per_connection, socket, state_dir"
+         hint: known here: admin, audit, http_socket, keep_tokens, max_connections_per_uid, max_requests_per_connection, socket, state_dir"
     );
     assert_eq!(
         client_mistake("allow = [{ user = \"a\" }, { usr = \"b\", group = \"g\" }]"),
@@ -630,8 +630,22 @@ fn the_two_sockets_are_not_the_same() {
 }
 
 #[test]
+fn the_audit_goes_to_the_journal_an_absolute_path_or_nowhere() {
+    for place in ["syslog", "audit.jsonl", "Journal"] {
+        assert_eq!(
+            mistake(&format!("[daemon]\naudit = {place:?}\n")),
+            "c.toml:2:9: `daemon.audit`: expected \"journal\", \"off\" or the absolute path of a file\n\
+             hint: a file is named like \"/var/log/tokenbroker/audit.jsonl\""
+        );
+    }
+    for place in ["journal", "off", "/var/log/audit.jsonl"] {
+        assert!(parse_text(&format!("[daemon]\naudit = {place:?}\n")).is_ok(), "{place}");
+    }
+}
+
+#[test]
 fn what_comes_later_is_refused_by_name() {
-    for key in ["memory", "sandbox", "audit"] {
+    for key in ["memory", "sandbox"] {
         let expected = format!("c.toml:2:1: `daemon.{key}` is not supported yet\nhint: remove it");
         assert_eq!(mistake(&format!("[daemon]\n{key} = 1\n")), expected);
     }

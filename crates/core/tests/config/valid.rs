@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokenbroker_core::config::{
-    AssertionAudience, AuthMethod, CallerLimits, Config, Daemon, EndpointSource, KeyStore, Principal, Proxy,
-    Rule, StoreChoice,
+    AssertionAudience, Audit, AuthMethod, CallerLimits, Config, Daemon, EndpointSource, KeyStore, Principal,
+    Proxy, Rule, StoreChoice,
 };
 use tokenbroker_oauth as oauth;
 use tokenbroker_oauth::{BasicEncoding, PlainHttp};
@@ -32,6 +32,7 @@ fn every_key_is_taken() {
         state_dir = "/var/lib/tokenbroker"
         admin = [{ group = "wheel" }]
         keep_tokens = false
+        audit = "/var/log/tokenbroker/audit.jsonl"
         max_connections_per_uid = 10
         max_requests_per_connection = 20
 
@@ -82,6 +83,7 @@ fn every_key_is_taken() {
             state_dir: Some("/var/lib/tokenbroker".into()),
             admin: vec![Rule { user: None, group: name("wheel") }],
             keep_tokens: false,
+            audit: Audit::File("/var/log/tokenbroker/audit.jsonl".into()),
             limits: CallerLimits { connections_per_uid: 10, requests_per_connection: 20 },
         }
     );
@@ -142,7 +144,15 @@ fn what_is_left_open_has_defaults() {
     let limits = CallerLimits { connections_per_uid: 1024, requests_per_connection: 64 };
     assert_eq!(
         config.daemon,
-        Daemon { socket: None, http_socket: None, state_dir: None, admin: vec![], keep_tokens: true, limits }
+        Daemon {
+            socket: None,
+            http_socket: None,
+            state_dir: None,
+            admin: vec![],
+            keep_tokens: true,
+            audit: Audit::Journal,
+            limits
+        }
     );
     assert_eq!(config.keystore, KeyStore { store: StoreChoice::Auto, key_file: None });
 

@@ -14,6 +14,7 @@ use tokenbroker_protocol::{Check, Verdict};
 use tokio::sync::oneshot;
 
 use super::Report;
+use crate::audit::{self, Place};
 use crate::clock;
 use crate::convert;
 use crate::key_store::QUICK;
@@ -47,6 +48,7 @@ pub(super) async fn run(shared: Arc<Shared>) -> Vec<Check> {
     }
     state_directory(&mut report, &shared.host.state_dir);
     service(&mut report);
+    self::audit(&mut report, &shared.audit.state());
     key_store(&mut report, &shared).await;
     clients(&mut report, &shared).await;
     report.0
@@ -168,6 +170,26 @@ fn service(report: &mut Report) {
         None => "",
     };
     report.good("service", format!("started by systemd{passes}"));
+}
+
+fn audit(report: &mut Report, state: &audit::State) {
+    let place = match &state.place {
+        Place::Journal => "to the journal",
+        Place::File(path) => path,
+        Place::Off => return report.good("audit", "off: nothing is written down of who gets what"),
+    };
+    let counts = format!("{} records written, {} lost", state.written, state.dropped);
+    match &state.trouble {
+        Some(trouble) => {
+            let remedy = "make room, or start it; or set audit of [daemon] to something else, then: tokenbroker reload";
+            report.warn("audit", format!("{place}: {counts}; it can't be written now: {trouble}"), remedy);
+        }
+        None if state.dropped > 0 => {
+            let remedy = "see what was too slow or full; `dropped` in the audit says when";
+            report.warn("audit", format!("{place}: {counts}"), remedy);
+        }
+        None => report.good("audit", format!("{place}: {counts}")),
+    }
 }
 
 async fn key_store(report: &mut Report, shared: &Shared) {

@@ -6,15 +6,18 @@ use std::time::Duration;
 
 use tokenbroker_core::config::Config;
 use tokenbroker_core::engine::Event;
+use tokenbroker_protocol::FailureCode;
 use tokenbroker_secret::heap;
 use tokio::sync::oneshot;
 use tokio::task::JoinError;
 
 use super::{EventLoop, Outcome};
 use crate::access::{self, Resolution};
+use crate::audit;
 use crate::clock;
 use crate::http::Http;
 use crate::shared::ReloadRefused;
+use crate::startup::with_source;
 use crate::systemd;
 
 /// How long reading a configuration and looking up its names may take. One that hangs must not keep later ones out.
@@ -23,6 +26,14 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// The reloads that were asked for, each with the administrator who waits for it; the first one is under way. One
 /// after the other: otherwise an older configuration could be taken after a newer one.
 pub(super) type Reloads = VecDeque<Option<oneshot::Sender<Result<(), ReloadRefused>>>>;
+
+/// A configuration that was read, and what had to be looked up and opened for it.
+#[derive(Debug)]
+pub(super) struct Read {
+    config: Config,
+    resolution: Resolution,
+    audit: audit::Sink,
+}
 
 impl<H: Http> EventLoop<H> {
     /// Queues a reload.
@@ -46,8 +57,10 @@ impl<H: Http> EventLoop<H> {
             let config = config.sharing(&before);
             keeps_certificates(&before, &config)?;
             let resolution = access::resolve(&config, own_uid);
+            let audit = audit::Sink::open(&config.daemon.audit)
+                .map_err(|error| ReloadRefused { message: with_source(&error), hint: error.hint() })?;
             heap::give_back();
-            Ok((config, resolution))
+            Ok(Read { config, resolution, audit })
         });
         tokio::task::spawn_local(async move {
             let refused = |message: &str| Err(ReloadRefused { message: message.into(), hint: None });
@@ -61,8 +74,8 @@ impl<H: Http> EventLoop<H> {
     }
 
     /// Takes the configuration that was read, tells who asked for it, and goes on with the next reload.
-    pub(super) fn configuration_read(&mut self, result: Result<(Config, Resolution), ReloadRefused>) {
-        let outcome = result.and_then(|(config, resolution)| self.take(config, resolution));
+    pub(super) fn configuration_read(&mut self, result: Result<Read, ReloadRefused>) {
+        let outcome = result.and_then(|read| self.take(read));
         match &outcome {
             Ok(()) => tracing::info!("the configuration was reloaded"),
             Err(refused) => {
@@ -70,15 +83,20 @@ impl<H: Http> EventLoop<H> {
             }
         }
         systemd::ready();
-        if let Some(Some(reply)) = self.reloads.pop_front() {
-            let _gone_meanwhile = reply.send(outcome);
+        match self.reloads.pop_front() {
+            Some(Some(reply)) => {
+                let _gone_meanwhile = reply.send(outcome);
+            }
+            Some(None) => self.shared.audit.reloaded_by_signal(outcome.err().map(|_| FailureCode::Refused)),
+            None => {}
         }
         if !self.reloads.is_empty() {
             self.read_configuration();
         }
     }
 
-    fn take(&mut self, config: Config, resolution: Resolution) -> Result<(), ReloadRefused> {
+    fn take(&mut self, read: Read) -> Result<(), ReloadRefused> {
+        let Read { config, resolution, audit } = read;
         let changed = self.shared.config.load().restart_needed(&config);
         if !changed.is_empty() {
             return Err(ReloadRefused {
@@ -91,6 +109,7 @@ impl<H: Http> EventLoop<H> {
         self.engine.handle(clock::now(), Event::Configured { config: Arc::clone(&config), access });
         self.shared.quotas.limit(config.daemon.limits);
         self.shared.config.store(config);
+        self.shared.audit.configured(audit);
         self.unknown.clear();
         self.permit_what_is_known(resolution);
         Ok(())

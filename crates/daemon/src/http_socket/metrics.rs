@@ -10,21 +10,28 @@ use tokenbroker_protocol::Status;
 
 use super::reply::{self, Body};
 use super::{states, token};
+use crate::audit;
 use crate::requests::Session;
 
 const FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 pub(super) async fn answer(session: &Session) -> Response<Body> {
-    match session.states(exposition).await {
+    let audit = session.shared().audit.state();
+    match session.states(move |clients| exposition(clients, &audit)).await {
         Ok(text) => reply::text(StatusCode::OK, FORMAT, text.into_bytes().into()),
         Err(failure) => token::refused(session, &failure, None),
     }
 }
 
-fn exposition(clients: &[Status]) -> String {
+fn exposition(clients: &[Status], audit: &audit::State) -> String {
     let mut text = Exposition(String::with_capacity(2048 + clients.len() * 2048));
     text.family("build_info", GAUGE, "The version of tokenbrokerd; always 1.");
     text.sample("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1);
+
+    text.family("audit_records_total", COUNTER, "Records written to the audit log.");
+    text.sample("audit_records_total", &[], audit.written);
+    text.family("audit_records_dropped_total", COUNTER, "Records that the audit log lost.");
+    text.sample("audit_records_dropped_total", &[], audit.dropped);
 
     text.family("client_info", GAUGE, "The issuer of each client; always 1.");
     for status in clients {
@@ -172,13 +179,18 @@ mod tests {
 
     #[test]
     fn without_clients_there_are_the_names_of_the_metrics_and_the_version() {
-        let text = exposition(&[]);
+        let audit = audit::State { place: audit::Place::Off, written: 3, dropped: 1, trouble: None };
+        let text = exposition(&[], &audit);
         let samples: Vec<_> = text.lines().filter(|line| !line.starts_with('#')).collect();
         assert_eq!(
             samples,
-            [format!("tokenbroker_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION"))]
+            [
+                &*format!("tokenbroker_build_info{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION")),
+                "tokenbroker_audit_records_total 3",
+                "tokenbroker_audit_records_dropped_total 1",
+            ]
         );
-        assert_eq!(text.matches("# TYPE tokenbroker_").count(), 14);
+        assert_eq!(text.matches("# TYPE tokenbroker_").count(), 16);
         assert!(text.ends_with('\n'));
     }
 

@@ -5,6 +5,7 @@ use tokenbroker_protocol::{Failure, FailureCode, Response, Status, StatusPage};
 use tokio::sync::oneshot;
 
 use super::{Answer, Session, denied, shutting_down};
+use crate::audit::Action;
 use crate::convert;
 use crate::key_store;
 use crate::shared::{Ask, Report};
@@ -84,7 +85,10 @@ impl Session {
         match seen.and_then(|_| ClientName::new(client)) {
             Some(name) => Ok(name),
             None if sees_all => Err(self.unknown_client(client)),
-            None => Err(denied(client)),
+            None => {
+                self.write_down_denial(Action::about("status", client));
+                Err(denied(client))
+            }
         }
     }
 

@@ -59,9 +59,15 @@ pub(crate) async fn accept<C: Future<Output = ()> + Send + 'static>(
                 out_of_order = false;
                 let span = tracing::debug_span!("caller", uid = peer.uid, pid = peer.pid);
                 let admission = shared.quotas.admit(peer.uid);
+                if admission.is_err() {
+                    shared.audit.refused(Some(&peer), "too_many_connections");
+                }
                 connections.spawn(converse(stream, peer, admission).instrument(span));
             }
-            Ok((_, Err(unidentified))) => tracing::debug!("a connection was refused: {unidentified}"),
+            Ok((_, Err(unidentified))) => {
+                tracing::debug!("a connection was refused: {unidentified}");
+                shared.audit.refused(None, "unidentified");
+            }
             Err(error) if is_the_peers(&error) => {}
             Err(error) => {
                 if !std::mem::replace(&mut out_of_order, true) {

@@ -142,7 +142,7 @@ impl Subscriptions {
             return None;
         }
         subscription.told = told;
-        Some(Outcome::Token { granted, now })
+        Some(session.hand_out(&subscription.get.client, granted, now))
     }
 
     fn end(&mut self, id: u32, failure: Failure) -> Outcome {
@@ -171,6 +171,7 @@ mod tests {
     use tokio::sync::mpsc;
 
     use super::*;
+    use crate::audit::{Audit, Sink};
     use crate::configuration::Files;
     use crate::key_store::KeyStoreThread;
     use crate::quotas::Quotas;
@@ -197,7 +198,8 @@ mod tests {
         });
         let key_store = KeyStoreThread::start(key_store.unwrap()).unwrap();
         let (slots, config) = (Arc::new(Slots::default()), Arc::new(Config::default()));
-        Arc::new(Shared::new([1; 16], slots, config, key_store, mpsc::unbounded_channel().0, host))
+        let (ask, audit) = (mpsc::unbounded_channel().0, Audit::start(Sink::Off).unwrap());
+        Arc::new(Shared::new([1; 16], slots, config, key_store, ask, audit, host))
     }
 
     fn granted() -> Granted {
