@@ -17,7 +17,7 @@ use super::records::{Event, Record};
 use crate::clock;
 
 /// Records that wait to be written, at most; each takes a few hundred bytes.
-const MOST_WAITING: usize = 4096;
+const MOST_WAITING: usize = 1024;
 
 /// How long it is waited after a record could not be written.
 const PAUSE: Duration = Duration::from_secs(1);
