@@ -216,6 +216,6 @@ async fn send(client: &Client, request: HttpRequest) -> Result<HttpResponse, Fau
     while let Some(chunk) = response.chunk().await? {
         body.take(&chunk)?;
     }
-    let body = Secret::from(body.finish()?.as_slice());
+    let body = Secret::yielding(std::mem::take(&mut *body.finish()?));
     Ok(HttpResponse { status, content_type, retry_after, date, body })
 }

@@ -18,6 +18,7 @@ mod kept_tokens;
 mod key_store;
 mod log;
 mod logging;
+mod memory;
 mod options;
 mod places;
 mod quotas;
@@ -36,10 +37,15 @@ use self::startup::StartError;
 /// EX_CONFIG of sysexits.h: the service manager should not try again.
 const CONFIGURATION_REFUSED: u8 = 78;
 
+/// The allocator of the program: what its libraries free is wiped.
+pub use tokenbroker_secret::heap::Wiping;
+
 /// Runs the daemon to its end, and says how the process exits: 0 after SIGTERM, 78 if the configuration is refused,
 /// 1 otherwise.
 pub fn run(options: &Options) -> ExitCode {
+    let undone = memory::close();
     let log = logging::init();
+    undone.iter().for_each(|undone| tracing::warn!("{undone}"));
     descriptors::raise_limit();
     let outcome =
         if options.check_config { startup::check(options) } else { startup::start(options).and_then(serve) };

@@ -4,6 +4,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+#[global_allocator]
+static HEAP: tokenbrokerd::Wiping = tokenbrokerd::Wiping;
+
 fn main() -> ExitCode {
     match tokenbrokerd::Options::try_parse() {
         Ok(options) => tokenbrokerd::run(&options),

@@ -29,6 +29,7 @@ use crate::http::Reqwest;
 use crate::http_socket;
 use crate::kept_tokens::TokenFile;
 use crate::key_store::KeyStoreThread;
+use crate::memory;
 use crate::places::{MissingVariable, Places};
 use crate::sessions;
 use crate::shared::{Host, Shared};
@@ -90,6 +91,7 @@ pub(crate) fn start(options: &Options) -> Result<Daemon, StartError> {
         hint: Some("stop the other one, or give this one a state_dir and socket of its own".into()),
     })?;
     let token_file = TokenFile::new(&state_dir);
+    memory::lock(config.daemon.memory, places.system)?;
     let key_store = open_key_store(&config, &places, state_dir.clone())?;
 
     let audit = audit::Sink::open(&config.daemon.audit)

@@ -49,8 +49,8 @@ impl SealingKey {
 
     /// What was sealed with this key; `None` if any of it was changed.
     pub fn open(&self, associated: &[u8], sealed: &[u8]) -> Option<Secret> {
-        let plaintext = sealed::open(self.bytes.expose(), associated, sealed).ok()?;
-        Some(Secret::from(plaintext.as_slice()))
+        let mut plaintext = sealed::open(self.bytes.expose(), associated, sealed).ok()?;
+        Some(Secret::yielding(std::mem::take(&mut *plaintext)))
     }
 
     fn generate() -> Result<Self, Error> {

@@ -31,7 +31,7 @@ const VERSIONS_KEY: &str = "keystore.versions";
 pub(crate) struct SystemdCredentials {
     directory: PathBuf,
     /// Versions are made of what is secret: nobody who sees one may test a guess with it.
-    versions: hmac::Key,
+    versions: Secret,
 }
 
 /// A credential in it.
@@ -135,7 +135,9 @@ impl SystemdCredentials {
     }
 
     fn version(&self, client: &str, content: &[u8]) -> String {
-        let mut tag = hmac::Context::with_key(&self.versions);
+        // The library's form of the key is not wiped, but soon overwritten.
+        let key = hmac::Key::new(hmac::HMAC_SHA256, self.versions.expose());
+        let mut tag = hmac::Context::with_key(&key);
         tag.update(client.as_bytes());
         tag.update(b"\0");
         tag.update(content);
@@ -210,19 +212,19 @@ fn in_words(error: &Error, client: &str, suffix: &str) -> Error {
 }
 
 /// Versions have to be the same after a restart, or what was got with them would count no more.
-fn versions_key(path: &Path) -> Result<hmac::Key, Error> {
+fn versions_key(path: &Path) -> Result<Secret, Error> {
     const LENGTH: usize = 32;
     let kept = private_file::read(path, Readers::Owner)?;
     let kept = kept.filter(|(content, _)| content.expose().len() == LENGTH);
     if let Some((content, _)) = kept {
-        return Ok(hmac::Key::new(hmac::HMAC_SHA256, content.expose()));
+        return Ok(content);
     }
     let mut bytes = zeroize::Zeroizing::new([0; LENGTH]);
     rand::fill(bytes.as_mut_slice()).map_err(|_| Error::unavailable("the system gives no random numbers"))?;
     if let Err(error) = private_file::replace(path, bytes.as_slice()) {
         tracing::warn!(%error, "tokens that were got with systemd's credentials won't outlive the daemon");
     }
-    Ok(hmac::Key::new(hmac::HMAC_SHA256, bytes.as_slice()))
+    Ok(Secret::from(bytes.as_slice()))
 }
 
 /// The algorithm is not known here: of an RSA key it can be one of several, and the client's configuration says which.

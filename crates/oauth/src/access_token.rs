@@ -21,7 +21,7 @@ impl AccessToken {
         match token.len() {
             0 => Err(Malformed::NoAccessToken),
             length if length > Self::MAX_LENGTH => Err(Malformed::TokenLength),
-            _ if token.expose().bytes().all(is_token_character) => Ok(Self(token)),
+            _ if token.expose().bytes().all(is_token_character) => Ok(Self(token.into_yielding())),
             _ => Err(Malformed::TokenCharacters),
         }
     }

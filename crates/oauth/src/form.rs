@@ -26,7 +26,7 @@ impl<'a> Form<'a> {
             text.push('=');
             append(value, &mut text);
         }
-        SecretString::new(text).into_bytes()
+        SecretString::new(text).into_yielding().into_bytes()
     }
 }
 

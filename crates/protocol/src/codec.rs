@@ -18,7 +18,7 @@ const WIRE: config::Configuration<config::LittleEndian, config::Varint, config::
 pub fn encode<M: Encode>(message: &M) -> Result<Secret, EncodeError> {
     let mut bytes = Vec::new();
     encode_into(message, &mut bytes)?;
-    Ok(Secret::new(bytes))
+    Ok(Secret::yielding(bytes))
 }
 
 /// Appends a message as a whole frame to `bytes`, which is left as it was if the message does not fit.

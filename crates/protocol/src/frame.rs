@@ -1,7 +1,7 @@
 //! Cuts a byte stream into frames, without ever holding more than one frame too long.
 
 use tokenbroker_secret::Secret;
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::MAX_FRAME;
 
@@ -30,7 +30,9 @@ impl FrameBuffer {
         self.shrink();
         if self.end == self.bytes.len() {
             self.bytes.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
+            let moved = self.end - self.start;
+            self.bytes[moved..self.end].zeroize();
+            (self.start, self.end) = (0, moved);
         }
         if self.end == self.bytes.len() {
             self.grow();
@@ -47,6 +49,15 @@ impl FrameBuffer {
                 self.bytes = Zeroizing::new(vec![0; READ]);
             }
         }
+    }
+
+    /// Wipes what was taken as frames, once nothing else is held, and gives back what a long one took.
+    pub fn wipe(&mut self) {
+        // More than that is dropped, and wiped with it.
+        if self.start == self.end && self.bytes.len() <= READ {
+            self.bytes[..self.end].zeroize();
+        }
+        self.shrink();
     }
 
     /// Says that `count` bytes were read into [`space`](Self::space).
@@ -117,7 +128,7 @@ pub fn frame(payload: &[u8]) -> Result<Secret, Oversize> {
     let mut framed = Vec::with_capacity(HEADER + payload.len());
     framed.extend_from_slice(&length.to_le_bytes());
     framed.extend_from_slice(payload);
-    Ok(Secret::new(framed))
+    Ok(Secret::yielding(framed))
 }
 
 /// A frame longer than the protocol allows.
@@ -142,6 +153,24 @@ mod tests {
             buffer.filled(count);
             bytes = &bytes[count..];
         }
+    }
+
+    #[test]
+    fn s57_what_was_taken_is_wiped_when_nothing_else_is_held() {
+        let framed = frame(b"hunter2").unwrap();
+        let mut buffer = FrameBuffer::default();
+        let holds = |buffer: &FrameBuffer| buffer.bytes.windows(7).any(|found| found == b"hunter2");
+        receive(&mut buffer, framed.expose());
+        receive(&mut buffer, &framed.expose()[..5]);
+        assert_eq!(buffer.next_frame().unwrap(), Some(&b"hunter2"[..]));
+        buffer.wipe();
+        assert!(buffer.is_partial(), "the second is still to come");
+        receive(&mut buffer, &framed.expose()[5..]);
+        assert_eq!(buffer.next_frame().unwrap(), Some(&b"hunter2"[..]));
+        assert!(holds(&buffer));
+        buffer.wipe();
+        assert!(!holds(&buffer));
+        assert_eq!(buffer.next_frame(), Ok(None));
     }
 
     #[test]

@@ -15,7 +15,8 @@ impl Encode for Secret {
 
 impl<C> Decode<C> for Secret {
     fn decode<D: Decoder<Context = C>>(decoder: &mut D) -> Result<Self, DecodeError> {
-        Vec::<u8>::decode(decoder).map(Self::new)
+        // Messages and tokens. What is a credential among it gets its place when it is put into a store.
+        Vec::<u8>::decode(decoder).map(Self::yielding)
     }
 }
 

@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use super::errors::Mistake;
 use super::merge::Value;
 use super::table::Table;
-use super::values::{absolute_path, boolean, choice_but, text, whole};
-use super::{Audit, CallerLimits, Daemon, KeyStore, StoreChoice, rule};
+use super::values::{absolute_path, boolean, choice, choice_but, text, whole};
+use super::{Audit, CallerLimits, Daemon, KeyStore, Memory, StoreChoice, rule};
 
 /// In bytes: Linux has room for 108 (sun_path in unix(7)), the last of them a NUL.
 const MAX_SOCKET_PATH: usize = 107;
 
 pub(super) fn read(mut table: Table<'_, '_>) -> Daemon {
     let defaults = CallerLimits::default();
+    let memory =
+        [("require", Some(Memory::Require)), ("prefer", Some(Memory::Prefer)), ("off", Some(Memory::Off))];
     let daemon = Daemon {
         socket: table.read("socket", socket),
         http_socket: table.read("http_socket", socket),
@@ -20,6 +22,7 @@ pub(super) fn read(mut table: Table<'_, '_>) -> Daemon {
         admin: rule::read_all(&mut table, "admin").unwrap_or_default(),
         keep_tokens: table.read("keep_tokens", boolean).unwrap_or(true),
         audit: table.read("audit", audit).unwrap_or_default(),
+        memory: table.read("memory", choice(&memory)).unwrap_or_default(),
         limits: CallerLimits {
             connections_per_uid: table
                 .read("max_connections_per_uid", whole(1..=65_536))
@@ -29,7 +32,7 @@ pub(super) fn read(mut table: Table<'_, '_>) -> Daemon {
                 .unwrap_or(defaults.requests_per_connection),
         },
     };
-    table.not_supported_yet(["memory", "sandbox"]);
+    table.not_supported_yet(["sandbox"]);
     if daemon.socket.is_some() && daemon.socket == daemon.http_socket {
         let mistake = Mistake::new("is the same as `daemon.socket`, which does not speak HTTP");
         let hint = "give each a socket of its own, such as \"/run/tokenbroker/http.sock\" here";

@@ -128,6 +128,7 @@ impl Config {
             ("daemon.socket", self.daemon.socket != new.daemon.socket),
             ("daemon.http_socket", self.daemon.http_socket != new.daemon.http_socket),
             ("daemon.state_dir", self.daemon.state_dir != new.daemon.state_dir),
+            ("daemon.memory", self.daemon.memory != new.daemon.memory),
             ("keystore.store", self.keystore.store != new.keystore.store),
             ("keystore.key_file", self.keystore.key_file != new.keystore.key_file),
         ];
@@ -162,6 +163,8 @@ pub struct Daemon {
     pub keep_tokens: bool,
     /// Where it is written down who got what.
     pub audit: Audit,
+    /// Whether secrets live in locked memory.
+    pub memory: Memory,
     /// What callers may take of the daemon.
     pub limits: CallerLimits,
 }
@@ -175,6 +178,18 @@ pub enum Audit {
     /// A file, one JSON object a line; absolute.
     File(PathBuf),
     /// Nowhere.
+    Off,
+}
+
+/// Whether secrets live in memory that is written to no disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Memory {
+    /// A daemon that can't have such memory does not start.
+    Require,
+    /// A daemon that can't have such memory says so, and does without.
+    #[default]
+    Prefer,
+    /// None is asked for.
     Off,
 }
 
@@ -204,6 +219,7 @@ impl Default for Daemon {
             admin: Vec::new(),
             keep_tokens: true,
             audit: Audit::default(),
+            memory: Memory::default(),
             limits,
         }
     }

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokenbroker_core::config::{
-    AssertionAudience, Audit, AuthMethod, CallerLimits, Config, Daemon, EndpointSource, KeyStore, Principal,
-    Proxy, Rule, StoreChoice,
+    AssertionAudience, Audit, AuthMethod, CallerLimits, Config, Daemon, EndpointSource, KeyStore, Memory,
+    Principal, Proxy, Rule, StoreChoice,
 };
 use tokenbroker_oauth as oauth;
 use tokenbroker_oauth::{BasicEncoding, PlainHttp};
@@ -33,6 +33,7 @@ fn every_key_is_taken() {
         admin = [{ group = "wheel" }]
         keep_tokens = false
         audit = "/var/log/tokenbroker/audit.jsonl"
+        memory = "require"
         max_connections_per_uid = 10
         max_requests_per_connection = 20
 
@@ -84,6 +85,7 @@ fn every_key_is_taken() {
             admin: vec![Rule { user: None, group: name("wheel") }],
             keep_tokens: false,
             audit: Audit::File("/var/log/tokenbroker/audit.jsonl".into()),
+            memory: Memory::Require,
             limits: CallerLimits { connections_per_uid: 10, requests_per_connection: 20 },
         }
     );
@@ -151,6 +153,7 @@ fn what_is_left_open_has_defaults() {
             admin: vec![],
             keep_tokens: true,
             audit: Audit::Journal,
+            memory: Memory::Prefer,
             limits
         }
     );
@@ -297,17 +300,26 @@ fn a_relative_ca_file_lies_beside_the_file_that_names_it() {
 }
 
 #[test]
+fn locked_memory_is_preferred_unless_told_otherwise() {
+    assert_eq!(Config::default().daemon.memory, Memory::Prefer);
+    for (word, expected) in [("require", Memory::Require), ("prefer", Memory::Prefer), ("off", Memory::Off)] {
+        let config = parse_text(&format!("[daemon]\nmemory = \"{word}\"\n")).unwrap();
+        assert_eq!(config.daemon.memory, expected);
+    }
+}
+
+#[test]
 fn what_needs_a_restart_is_told_by_its_keys() {
     let old = parse_text("[daemon]\nsocket = \"/a\"\n[keystore]\nstore = \"os-keyring\"\n").unwrap();
     assert_eq!(old.restart_needed(&old), [""; 0]);
     assert_eq!(old.restart_needed(&Config::default()), ["daemon.socket", "keystore.store"]);
     let new = parse_text(
         "[daemon]\nsocket = \"/a\"\nhttp_socket = \"/h\"\nstate_dir = \"/s\"\n\
-         [keystore]\nstore = \"os-keyring\"\nkey_file = \"/k\"\n",
+         memory = \"off\"\n[keystore]\nstore = \"os-keyring\"\nkey_file = \"/k\"\n",
     );
     assert_eq!(
         old.restart_needed(&new.unwrap()),
-        ["daemon.http_socket", "daemon.state_dir", "keystore.key_file"]
+        ["daemon.http_socket", "daemon.state_dir", "daemon.memory", "keystore.key_file"]
     );
 
     let text = format!("[daemon]\nsocket = \"/a\"\nadmin = [{{ user = \"ann\" }}]\n{ISSUER}");

@@ -7,10 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{Access, access, statvfs};
-use tokenbroker_core::config::ClientName;
+use tokenbroker_core::config::{ClientName, Memory};
 use tokenbroker_core::engine::{ClientStatus, State};
 use tokenbroker_keystore::{CredentialKind, Standing, StoreKind, Stored};
 use tokenbroker_protocol::{Check, Verdict};
+use tokenbroker_secret::locked;
 use tokio::sync::oneshot;
 
 use super::Report;
@@ -18,6 +19,7 @@ use crate::audit::{self, Place};
 use crate::clock;
 use crate::convert;
 use crate::key_store::QUICK;
+use crate::memory;
 use crate::shared::{Ask, Report as Of, Shared};
 
 /// Less is about to be too little for what outlives the daemon.
@@ -49,6 +51,7 @@ pub(super) async fn run(shared: Arc<Shared>) -> Vec<Check> {
     state_directory(&mut report, &shared.host.state_dir);
     service(&mut report);
     self::audit(&mut report, &shared.audit.state());
+    memory(&mut report, shared.config.load().daemon.memory, shared.host.is_system);
     key_store(&mut report, &shared).await;
     clients(&mut report, &shared).await;
     report.0
@@ -190,6 +193,31 @@ fn audit(report: &mut Report, state: &audit::State) {
         }
         None => report.good("audit", format!("{place}: {counts}")),
     }
+}
+
+fn memory(report: &mut Report, wanted: Memory, is_system: bool) {
+    let Some(usage) = locked::usage() else {
+        return match wanted {
+            Memory::Off => report.good("memory", "not locked, as configured: secrets may be swapped to disk"),
+            _ => report.warn(
+                "memory",
+                "none can be locked: secrets may be swapped to disk",
+                memory::how_to_allow(is_system),
+            ),
+        };
+    };
+    let kib = |bytes: usize| bytes.div_ceil(1024);
+    let finding = format!(
+        "{} KiB locked by {}, {} KiB of it hold secrets",
+        kib(usage.size),
+        usage.backing,
+        kib(usage.held)
+    );
+    if usage.spilled == 0 {
+        return report.good("memory", finding);
+    }
+    let finding = format!("{finding}; {} KiB found no room, and may be swapped to disk", kib(usage.spilled));
+    report.warn("memory", finding, memory::how_to_allow(is_system));
 }
 
 async fn key_store(report: &mut Report, shared: &Shared) {

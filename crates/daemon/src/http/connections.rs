@@ -25,8 +25,8 @@ use super::{failure, proxy};
 /// No connection is used for longer.
 const LONGEST_AGE: Duration = Duration::from_secs(5 * 60);
 
-/// A kept connection that was idle for this long is closed.
-const LONGEST_IDLE: Duration = Duration::from_secs(60);
+/// A kept connection that was idle for this long is closed: its buffers hold the last request, and with it a secret.
+const LONGEST_IDLE: Duration = Duration::from_secs(10);
 
 /// A server that is down fails every request: the client is not replaced each time.
 const SHORTEST_AGE: Duration = Duration::from_secs(1);

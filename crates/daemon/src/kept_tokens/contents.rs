@@ -73,7 +73,7 @@ impl Contents {
         for token in tokens.take(fitting) {
             written += bincode::encode_into_slice(Token::of(token), &mut bytes[written..], FORM).ok()?;
         }
-        Some((Secret::new(std::mem::take(&mut *bytes)), left_out))
+        Some((Secret::yielding(std::mem::take(&mut *bytes)), left_out))
     }
 
     /// `None` unless it is exactly such contents.

@@ -123,7 +123,7 @@ impl Connection {
                 Ok(taken) => taken,
                 Err(ended) => return ended,
             };
-            self.received.shrink();
+            self.received.wipe();
             if let Err(failure) = self.admission.hold(self.received.capacity() + self.replies.capacity()) {
                 self.reply(CONNECTION, failure.into());
                 return self.flush().await.err().unwrap_or(Ended::TooMuch);
