@@ -82,3 +82,25 @@ fn raise_limit() {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::os::fd::AsRawFd;
+
+    use rustix::process::dumpable_behavior;
+
+    use super::*;
+
+    #[test]
+    fn s57_a_closed_process_leaves_no_core_and_can_still_look_at_its_own_descriptors() {
+        assert_eq!(close(), [""; 0]);
+        assert_eq!(dumpable_behavior().unwrap(), DumpableBehavior::NotDumpable);
+        assert_eq!(getrlimit(Resource::Core), Rlimit { current: Some(0), maximum: Some(0) });
+        assert_eq!(fs::read_to_string(FILTER).unwrap().trim(), "00000000");
+
+        let file = File::open("/").unwrap();
+        let of_file = format!("/proc/self/fdinfo/{}", file.as_raw_fd());
+        assert!(fs::read_to_string(of_file).unwrap().contains("mnt_id:"));
+    }
+}
