@@ -123,7 +123,7 @@ fn is_death(fault: Fault) -> bool {
 #[derive(Debug)]
 enum Happening {
     /// Something comes back to the daemon, if it is the same daemon.
-    Returns(u64, Return),
+    Returns(u64, Box<Return>),
     /// A caller comes, and another one after it.
     CallerComes,
     /// One of many callers of a client that ask for different narrower tokens.
@@ -281,7 +281,7 @@ impl World {
     }
 
     fn returns_in(&mut self, pause: Duration, what: Return) {
-        self.happens_in(pause, Happening::Returns(self.daemon.life, what));
+        self.happens_in(pause, Happening::Returns(self.daemon.life, Box::new(what)));
     }
 
     fn tell(&mut self, event: Event) {
@@ -293,7 +293,7 @@ impl World {
     fn happen(&mut self, happening: Happening) {
         match happening {
             Happening::Returns(life, what) if life == self.daemon.life && self.engine.is_some() => {
-                self.returned(what);
+                self.returned(*what);
             }
             Happening::Returns(..) => {}
             Happening::CallerComes => {
