@@ -59,6 +59,18 @@ impl Narrowing {
         *self == Self::default()
     }
 
+    /// Whether it asks for no more than `part` does, of the same client.
+    pub fn is_within(&self, part: &Self) -> bool {
+        let scope = part
+            .scope
+            .as_ref()
+            .is_none_or(|part| self.scope.as_ref().is_some_and(|asked| asked.is_within(part)));
+        // None of them is all of them.
+        let resource =
+            part.resource.is_empty() || !self.resource.is_empty() && self.resource.is_subset(&part.resource);
+        scope && resource && part.audience.as_ref().is_none_or(|part| self.audience.as_ref() == Some(part))
+    }
+
     /// Whether [`of`](Self::of) gives it for this client: that can end with a new configuration.
     pub fn is_permitted_by(&self, client: &Client) -> bool {
         let scope = self.scope.as_ref().map(Scope::to_string);
@@ -329,6 +341,25 @@ mod tests {
             assert!(words.len() < 4096 && !words.contains(char::is_control), "{words}");
         }
         assert!(refused(&client, None, &["urn:a"], None).ends_with("\" and 492 more"));
+    }
+
+    #[test]
+    fn a_part_is_within_another_if_it_is_no_more_in_any_way() {
+        let client = full();
+        let of = |scope, resource: &[&str]| of(&client, scope, resource, None).unwrap();
+        let part = of(Some("read write"), &["urn:a"]);
+        assert!(part.is_within(&part) && part.is_within(&Narrowing::default()));
+        assert!(of(Some("read"), &["urn:a"]).is_within(&part));
+        for more in [
+            Narrowing::default(),
+            of(Some("read"), &[]),
+            of(None, &["urn:a"]),
+            of(Some("read sign"), &["urn:a"]),
+            of(Some("read"), &["urn:b"]),
+        ] {
+            assert!(!more.is_within(&part), "{more}");
+        }
+        assert!(of(Some("sign"), &["urn:a"]).is_within(&of(None, &["urn:a"])));
     }
 
     #[test]

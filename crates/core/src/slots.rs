@@ -367,11 +367,11 @@ mod tests {
 
     #[test]
     fn nobody_is_permitted_until_somebody_is() {
-        let root = crate::policy::Caller { uid: 0, gid: 0, groups: &[] };
+        let root = crate::policy::Caller::default();
         let slot = slot();
-        assert!(!slot.access().permits(&root));
+        assert!(!slot.access().permits(&root, None));
         slot.permit(Access::own_and_root(0));
-        assert!(slot.access().permits(&root));
+        assert!(slot.access().permits(&root, None));
     }
 
     #[test]

@@ -10,11 +10,10 @@ use super::errors::Mistake;
 use super::issuer::{Issuers, renew_at};
 use super::merge::Value;
 use super::names::NAME_RULE;
+use super::rule::{self, Whole};
 use super::table::Table;
 use super::values::{choice, path_beside, text, texts};
-use super::{
-    AssertionAudience, AuthMethod, Client, ClientName, EndpointSource, Issuer, ReadFiles, Rule, rule,
-};
+use super::{AssertionAudience, AuthMethod, Client, ClientName, EndpointSource, Issuer, ReadFiles, Rule};
 use crate::certificate::ClientCertificates;
 
 pub(super) fn read_all(
@@ -54,10 +53,15 @@ fn read_keys(
     let own_renew_at = table.read("renew_at", renew_at);
     let certificates = certificates(table, auth, files);
     let scope = table.read("scope", scope);
-    let resource = table.read("resource", resource).unwrap_or_default();
+    let resource = table.read("resource", resource);
     let audience = table.read("audience", text);
     let params = table.table("params").named_values(param);
-    let allow = allow(table);
+    let whole = Whole {
+        scope: (scope.is_some() || !table.has("scope")).then_some(scope.as_ref()),
+        resource: (resource.is_some() || !table.has("resource"))
+            .then_some(resource.as_deref().unwrap_or_default()),
+    };
+    let allow = allow(table, whole);
     let issuer = issuer?;
     Some(Client {
         name: name?,
@@ -67,7 +71,7 @@ fn read_keys(
         renew_at: own_renew_at.unwrap_or(issuer.renew_at),
         issuer,
         scope,
-        resource,
+        resource: resource.unwrap_or_default(),
         audience,
         params,
         allow,
@@ -179,8 +183,8 @@ fn is_plain_http(issuer: &Issuer) -> bool {
 }
 
 /// An empty list is refused: it could mean nobody, or the default, and one reader in two would be wrong.
-fn allow(table: &mut Table<'_, '_>) -> Vec<Rule> {
-    let rules = rule::read_all(table, "allow");
+fn allow(table: &mut Table<'_, '_>, whole: Whole<'_>) -> Vec<Rule> {
+    let rules = rule::of_a_client(table, whole);
     if rules.as_ref().is_some_and(Vec::is_empty) {
         let mistake = Mistake::new("an empty list permits nobody");
         table.report_at(

@@ -19,7 +19,7 @@ pub(super) fn read(mut table: Table<'_, '_>) -> Daemon {
         socket: table.read("socket", socket),
         http_socket: table.read("http_socket", socket),
         state_dir: table.read("state_dir", absolute_path),
-        admin: rule::read_all(&mut table, "admin").unwrap_or_default(),
+        admin: rule::of_administrators(&mut table).unwrap_or_default(),
         keep_tokens: table.read("keep_tokens", boolean).unwrap_or(true),
         audit: table.read("audit", audit).unwrap_or_default(),
         memory: table.read("memory", choice(&memory)).unwrap_or_default(),

@@ -39,6 +39,7 @@ pub use self::presets::{PRESETS, Preset};
 pub use self::source::Source;
 
 use crate::certificate::{Certificate, ClientCertificates};
+use crate::narrowing::Narrowing;
 
 use self::errors::Mistakes;
 use self::source::{Numbered, Place};
@@ -448,12 +449,19 @@ impl fmt::Debug for ClientName {
 }
 
 /// A rule about callers: all its conditions must hold, and it has at least one.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
 pub struct Rule {
     /// The caller's user.
     pub user: Option<Principal>,
     /// One of the caller's groups, supplementary ones included.
     pub group: Option<Principal>,
+    /// The systemd unit that the caller is in: one of the system's manager.
+    pub unit: Option<String>,
+    /// The unit of the manager of the caller's user; never without [`user`](Self::user).
+    pub user_unit: Option<String>,
+    /// The part of the client that is permitted. It is within what the client is configured for, and all of that is no
+    /// part. As configured for administrators.
+    pub part: Narrowing,
 }
 
 /// A user or a group.

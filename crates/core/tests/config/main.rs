@@ -2,12 +2,14 @@
 
 mod certificates;
 mod mistakes;
+mod rules;
 mod secrets;
 mod valid;
 
 use tokenbroker_core::config::{Config, ConfigErrors, NoFiles, Source, parse};
 
 const ISSUER: &str = "[issuers.as]\nissuer = \"https://as.example\"\n";
+const CLIENT: &str = "[clients.c]\nissuer = \"as\"\nclient_id = \"c\"\nauth = \"client_secret_basic\"\n";
 
 /// Files by name.
 fn parse_files(files: &[(&str, &str)]) -> Result<Config, ConfigErrors> {

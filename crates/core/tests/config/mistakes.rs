@@ -335,7 +335,7 @@ fn values_out_of_range_are_refused() {
             "7:1: `clients.c.allow`: an empty list permits nobody\n\
              hint: without `allow`, root and the daemon's own user have the token",
         ),
-        ("allow = [{ user = \"a\" }, {}]", "7:26: a rule needs a condition: `user`, `group` or both"),
+        ("allow = [{ user = \"a\" }, {}]", "7:26: a rule needs a condition: `user`, `group` or `unit`"),
         (
             "allow = [{ user = \"\" }]",
             "7:19: `clients.c.allow.user`: expected a name, not empty and without colons and control characters",
@@ -661,15 +661,6 @@ fn what_comes_later_is_refused_by_name() {
         issuer_mistake("tenant = \"x\""),
         "c.toml:3:1: `issuers.as.tenant`: only some presets have tenants\n\
          hint: remove it; `tokenbroker presets` lists those that have"
-    );
-    for key in ["unit", "user_unit", "scope", "resource"] {
-        let expected = format!("c.toml:7:26: `clients.c.allow.{key}` is not supported yet\nhint: remove it");
-        assert_eq!(client_mistake(&format!("allow = [{{ user = \"ann\", {key} = \"x\" }}]")), expected);
-    }
-    assert_eq!(
-        client_mistake("allow = [{ unit = \"signer.service\" }]"),
-        "c.toml:7:12: `clients.c.allow.unit` is not supported yet\nhint: remove it",
-        "and nothing is said about other conditions"
     );
     assert_eq!(
         mistake("[[files]]\nclient = \"c\"\n"),

@@ -82,7 +82,7 @@ fn every_key_is_taken() {
             socket: Some("/run/tokenbroker/broker.sock".into()),
             http_socket: Some("/run/tokenbroker/http.sock".into()),
             state_dir: Some("/var/lib/tokenbroker".into()),
-            admin: vec![Rule { user: None, group: name("wheel") }],
+            admin: vec![Rule { group: name("wheel"), ..Rule::default() }],
             keep_tokens: false,
             audit: Audit::File("/var/log/tokenbroker/audit.jsonl".into()),
             memory: Memory::Require,
@@ -131,10 +131,10 @@ fn every_key_is_taken() {
     assert_eq!(
         client.allow,
         [
-            Rule { user: name("signer"), group: None },
-            Rule { user: None, group: Some(Principal::Id(50)) },
-            Rule { user: name("ann"), group: name("signers") },
-            Rule { user: Some(Principal::Id(1000)), group: None },
+            Rule { user: name("signer"), ..Rule::default() },
+            Rule { group: Some(Principal::Id(50)), ..Rule::default() },
+            Rule { user: name("ann"), group: name("signers"), ..Rule::default() },
+            Rule { user: Some(Principal::Id(1000)), ..Rule::default() },
         ]
     );
 }
