@@ -90,6 +90,9 @@ pub(crate) enum Command {
     Test(Test),
     /// Says what is wrong with the set-up of this host, and what to do
     Doctor(Doctor),
+    /// Who may have a client's token
+    #[command(subcommand)]
+    Policy(Policy),
     /// Makes the daemon read its configuration again
     Reload,
     /// Lists the authorization servers that `preset` of an issuer can name
@@ -166,6 +169,34 @@ pub(crate) struct Doctor {
     /// Prints an array of objects instead of lines
     #[arg(long)]
     pub json: bool,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Policy {
+    /// Says whether somebody may have a client's token, and of each rule why or why not
+    Explain(ExplainPolicy),
+}
+
+#[derive(Args)]
+pub(crate) struct ExplainPolicy {
+    /// The client's name in the configuration
+    pub client: String,
+    #[command(flatten)]
+    pub whom: Whom,
+    /// Prints an object instead of lines
+    #[arg(long)]
+    pub json: bool,
+}
+
+#[derive(Args)]
+#[group(required = true, multiple = false)]
+pub(crate) struct Whom {
+    /// Asks about a process, by the number that it has on this host
+    #[arg(long)]
+    pub pid: Option<u32>,
+    /// Asks about a user, by name or number
+    #[arg(long)]
+    pub user: Option<String>,
 }
 
 #[cfg(test)]

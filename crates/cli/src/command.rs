@@ -3,6 +3,7 @@
 mod doctor;
 mod get;
 mod key;
+mod policy;
 mod presets;
 mod reload;
 mod renew;
@@ -42,6 +43,7 @@ pub(crate) fn run(arguments: Arguments) -> Result<Exit, Error> {
         Command::Key(command) => key::run(socket, command)?,
         Command::Test(test) => return test::run(&connect(socket)?, test),
         Command::Doctor(doctor) => return doctor::run(socket, &doctor),
+        Command::Policy(command) => policy::run(&connect(socket)?, command)?,
         Command::Reload => reload::run(&connect(socket)?)?,
         Command::Presets => presets::run(&connect(socket)?)?,
     }

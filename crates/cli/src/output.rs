@@ -3,6 +3,7 @@
 pub(crate) mod checks;
 pub(crate) mod json;
 pub(crate) mod notes;
+pub(crate) mod policy;
 pub(crate) mod table;
 pub(crate) mod token;
 pub(crate) mod words;

@@ -104,10 +104,31 @@ impl Access {
             && self.rules.iter().any(|rule| rule.holds_for(caller) && rule.permits(asked))
     }
 
-    /// Whether there is a part of the client's token that the caller may have, or all of it.
-    pub fn permits_some(&self, caller: &Caller<'_>) -> bool {
-        caller.uid != OVERFLOW_ID && self.rules.iter().any(|rule| rule.holds_for(caller))
+    /// How much of the client's token the caller may have.
+    pub fn right_of(&self, caller: &Caller<'_>) -> Right {
+        if caller.uid == OVERFLOW_ID {
+            return Right::Nothing;
+        }
+        let mut right = Right::Nothing;
+        for rule in self.rules.iter().filter(|rule| rule.holds_for(caller)) {
+            match rule.part {
+                None => return Right::Whole,
+                Some(_) => right = Right::Part,
+            }
+        }
+        right
     }
+}
+
+/// How much of a client's token a caller may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Right {
+    /// None of it.
+    Nothing,
+    /// What [`Access::permits`] permits, and not all.
+    Part,
+    /// All that the client is configured for.
+    Whole,
 }
 
 /// `None` if one of the rule's names is unknown or nobody in particular: a condition that can't be checked does
@@ -181,8 +202,10 @@ mod tests {
     }
 
     fn permits(access: &Access, caller: &Caller<'_>) -> bool {
-        assert_eq!(access.permits(caller, None), access.permits_some(caller), "no rule here is about a part");
-        access.permits(caller, None)
+        let whole = access.right_of(caller) == Right::Whole;
+        assert_eq!(access.permits(caller, None), whole);
+        assert_eq!(access.right_of(caller) == Right::Nothing, !whole, "no rule here is about a part");
+        whole
     }
 
     #[test]
@@ -276,7 +299,7 @@ mod tests {
         ];
         let (access, _) = Access::resolve(&rules, &Host);
         let ann = caller(1000, 1, &[]);
-        assert!(access.permits_some(&ann));
+        assert_eq!(access.right_of(&ann), Right::Part);
         for (asked, may) in [("read", true), ("read write", true), ("sign", true), ("read sign", false)] {
             assert_eq!(access.permits(&ann, Some(&part(asked))), may, "{asked}");
         }
@@ -284,6 +307,7 @@ mod tests {
         assert!(!access.permits(&ann, Some(&Narrowing::default())), "all of it");
         let signer = caller(1000, 50, &[]);
         assert!(access.permits(&signer, None) && access.permits(&signer, Some(&part("read sign"))));
-        assert!(!access.permits_some(&caller(1001, 1, &[])));
+        assert_eq!(access.right_of(&signer), Right::Whole);
+        assert_eq!(access.right_of(&caller(1001, 1, &[])), Right::Nothing);
     }
 }

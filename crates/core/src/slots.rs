@@ -178,6 +178,14 @@ impl Slot {
         self.narrowed.load().as_ref()?.values().find(|cell| cell.handle() == handle).cloned()
     }
 
+    /// What is asked of the token key with this handle; `None` if that is what the client is configured for, or if it is
+    /// not kept any more.
+    pub fn narrowing(&self, handle: u64) -> Option<Narrowing> {
+        let narrowed = self.narrowed.load();
+        let (narrowing, _) = narrowed.as_ref()?.iter().find(|(_, cell)| cell.handle() == handle)?;
+        Some(narrowing.clone())
+    }
+
     /// Counts a token that was given to a caller at once.
     pub fn served(&self) {
         self.gets.fetch_add(1, Ordering::Relaxed);

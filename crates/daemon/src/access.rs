@@ -56,7 +56,7 @@ fn resolve_with(config: &Config, own_uid: u32, names: &impl Names) -> Resolution
 }
 
 /// The host's user database (NSS).
-struct Host;
+pub(crate) struct Host;
 
 impl Names for Host {
     fn user(&self, name: &str) -> Option<u32> {

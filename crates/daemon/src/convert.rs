@@ -6,13 +6,76 @@ use std::time::Duration;
 use tokenbroker_core::config::{ClientName, Preset};
 use tokenbroker_core::engine::{self, Granted, Party, Reason, Refusal, State};
 use tokenbroker_core::narrowing::NarrowingError;
+use tokenbroker_core::policy::{Caller, Explanation, Holds, Known, Subject};
 use tokenbroker_core::time::Moment;
+use tokenbroker_ipc::PeerIdentity;
 use tokenbroker_keystore as keystore;
 use tokenbroker_oauth as oauth;
 use tokenbroker_protocol as wire;
 
 use crate::clock;
 use crate::shared::Report;
+
+/// Who asks, for the policy.
+pub(crate) fn caller(peer: &PeerIdentity) -> Caller<'_> {
+    let PeerIdentity { uid, gid, pid: _, groups, units } = peer;
+    let (unit, user_unit) = (units.system.as_deref().ok(), units.user.as_deref().ok());
+    Caller { uid: *uid, gid: *gid, groups, unit, user_unit }
+}
+
+/// What the rules come to, with as many of them as one message carries.
+pub(crate) fn policy(
+    client: &str,
+    pid: Option<u32>,
+    subject: &Subject,
+    explanation: Explanation,
+    notes: Vec<String>,
+) -> wire::Policy {
+    let unit = |unit: &Known| match unit {
+        Known::Is(name) => Some(name.clone()),
+        Known::No(_) | Known::Depends => None,
+    };
+    let count = explanation.rules.len();
+    let mut left = 2 * wire::MAX_EXPLANATION;
+    let rules = explanation.rules.into_iter().map(|rule| wire::PolicyRule {
+        rule: rule.rule,
+        holds: holds(rule.holds),
+        part: rule.part,
+        conditions: rule
+            .conditions
+            .into_iter()
+            .map(|condition| wire::PolicyCondition { holds: holds(condition.holds), why: condition.why })
+            .collect(),
+    });
+    let fits = |rule: &wire::PolicyRule| {
+        let conditions: usize = rule.conditions.iter().map(|condition| condition.why.len() + 4).sum();
+        let length = rule.rule.len() + rule.part.as_ref().map_or(0, String::len) + conditions + 16;
+        let fits = length <= left;
+        left = left.saturating_sub(length);
+        fits
+    };
+    let rules: Vec<_> = rules.take_while(fits).collect();
+    wire::Policy {
+        client: client.into(),
+        uid: subject.uid,
+        pid,
+        unit: unit(&subject.unit),
+        user_unit: unit(&subject.user_unit),
+        whole: holds(explanation.whole),
+        some: holds(explanation.some),
+        more_rules: whole(count - rules.len()),
+        rules,
+        notes,
+    }
+}
+
+fn holds(holds: Holds) -> wire::Holds {
+    match holds {
+        Holds::No => wire::Holds::No,
+        Holds::Depends => wire::Holds::Depends,
+        Holds::Yes => wire::Holds::Yes,
+    }
+}
 
 /// A token as the caller gets it.
 pub(crate) fn token(id: u32, granted: &Granted, now: Moment) -> wire::TokenReply<'_> {

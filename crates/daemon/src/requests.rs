@@ -1,8 +1,9 @@
 //! What each request does: who may ask it, and who answers.
 //!
-//! How clients are doing is in `states`, their credentials in `credentials`.
+//! How clients are doing is in `states`, their credentials in `credentials`, who may have what and why in `policy`.
 
 mod credentials;
+mod policy;
 mod states;
 
 use std::pin::Pin;
@@ -12,7 +13,7 @@ use std::time::Duration;
 use tokenbroker_core::config::{ClientName, PRESETS, nearest};
 use tokenbroker_core::engine::{Granted, Refusal, WaiterId};
 use tokenbroker_core::narrowing::Narrowing;
-use tokenbroker_core::policy::Caller;
+use tokenbroker_core::policy::{Caller, Right};
 use tokenbroker_core::slots::{Cell, Loaded, Slot};
 use tokenbroker_core::time::Moment;
 use tokenbroker_ipc::PeerIdentity;
@@ -99,12 +100,8 @@ impl Session {
     fn get_token(&self, get: GetToken) -> Answer {
         let now = clock::moment();
         let slots = self.shared.slots.load();
-        let slot = match self.permitted(&slots, &get.client) {
-            Ok(slot) => slot,
-            Err(failure) => return Answer::Now(failure.into()),
-        };
-        let narrowing = match self.narrowing(&get) {
-            Ok(narrowing) => narrowing,
+        let (slot, narrowing) = match self.permitted(&slots, &get.client, || self.narrowing(&get)) {
+            Ok(permitted) => permitted,
             Err(failure) => return Answer::Now(failure.into()),
         };
         let held = match &narrowing {
@@ -121,8 +118,8 @@ impl Session {
         }
         match ClientName::new(&get.client) {
             Some(client) => {
-                let want = Want::Current { narrowing: narrowing.unwrap_or_default(), min_ttl };
-                self.wait_for_token(client, want, now, get.wait_ms)
+                let want = Want::Current { narrowing: narrowing.clone().unwrap_or_default(), min_ttl };
+                self.wait_for_token(client, narrowing, want, now, get.wait_ms)
             }
             None => Answer::Now(denied(&get.client).into()),
         }
@@ -132,9 +129,11 @@ impl Session {
     fn rejected(&self, Rejected { handle, generation, wait_ms }: Rejected) -> Answer {
         let now = clock::moment();
         let found = self.shared.slots.find_handle(handle);
-        let permitted = found.filter(|(_, slot)| slot.access().permits(&self.caller()));
-        let cell = permitted.and_then(|(client, slot)| Some((client, slot.cell(handle)?, slot)));
-        let Some((client, cell, slot)) = cell else {
+        let kept =
+            found.and_then(|(client, slot)| Some((client, slot.cell(handle)?, slot.narrowing(handle), slot)));
+        let permitted =
+            kept.filter(|(_, _, narrowing, slot)| slot.access().permits(&self.caller(), narrowing.as_ref()));
+        let Some((client, cell, narrowing, slot)) = permitted else {
             self.write_down_denial(Action::REJECTED);
             return Answer::Now(unknown_handle().into());
         };
@@ -144,11 +143,18 @@ impl Session {
             let granted = Granted { handle, token, min_ttl_met: true };
             return Answer::Now(self.hand_out(client.as_str(), granted, now));
         }
-        self.wait_for_token(client, Want::Newer { handle, generation }, now, wait_ms)
+        self.wait_for_token(client, narrowing, Want::Newer { handle, generation }, now, wait_ms)
     }
 
-    /// Has the event loop answer a caller that may have the client's token.
-    fn wait_for_token(&self, client: ClientName, want: Want, now: Moment, wait_ms: Option<u64>) -> Answer {
+    /// Has the event loop answer a caller that may have this of the client's token.
+    fn wait_for_token(
+        &self,
+        client: ClientName,
+        narrowing: Option<Narrowing>,
+        want: Want,
+        now: Moment,
+        wait_ms: Option<u64>,
+    ) -> Answer {
         let wait = wait_ms.map_or(DEFAULT_WAIT, Duration::from_millis);
         let ticket = match self.ask_for_token(client.clone(), want, now.after(wait)) {
             Ok(ticket) => ticket,
@@ -159,7 +165,11 @@ impl Session {
             // The rules may have changed while it waited.
             let answer = ticket.answer().await;
             let slots = session.shared.slots.load();
-            match answer.and_then(|granted| Ok((granted, session.permitted(&slots, client.as_str())?))) {
+            let granted = answer.and_then(|granted| {
+                let (slot, _) = session.permitted(&slots, client.as_str(), || Ok(narrowing))?;
+                Ok((granted, slot))
+            });
+            match granted {
                 Ok((granted, slot)) => {
                     slot.served_late();
                     session.hand_out(client.as_str(), granted, clock::moment())
@@ -180,22 +190,35 @@ impl Session {
         self.shared.audit.denied(&self.peer, &self.seen, action);
     }
 
-    /// The slot of a client, if the caller may have its token. Who may not can't tell whether it exists.
-    fn permitted<'a>(&self, slots: &'a Loaded, client: &str) -> Result<&'a Arc<Slot>, Failure> {
-        let permitted = self.look_up(slots, client);
-        if permitted.is_err() {
-            self.write_down_denial(Action::about("get", client));
-        }
-        permitted
-    }
-
-    fn look_up<'a>(&self, slots: &'a Loaded, client: &str) -> Result<&'a Arc<Slot>, Failure> {
+    /// The slot of a client and which of its token keys is asked for, if the caller may have that token. Who may not can't
+    /// tell whether the client exists.
+    fn permitted<'a>(
+        &self,
+        slots: &'a Loaded,
+        client: &str,
+        narrowing: impl FnOnce() -> Result<Option<Narrowing>, Failure>,
+    ) -> Result<(&'a Arc<Slot>, Option<Narrowing>), Failure> {
         let caller = self.caller();
-        match slots.find(client) {
-            Some(slot) if slot.access().permits(&caller) => Ok(slot),
-            Some(_) if self.is_administrator() => Err(self.not_permitted(client)),
-            None if self.is_administrator() => Err(self.unknown_client(client)),
-            _ => Err(denied(client)),
+        let slot = slots.find(client);
+        let access = slot.map(|slot| slot.access());
+        let permitted = match access.as_ref().map(|access| (access, access.right_of(&caller))) {
+            Some((_, Right::Whole)) => Some(narrowing()?),
+            // What is wrong with a part is told to those alone who may have all of it: it names what there is.
+            Some((access, Right::Part)) => {
+                narrowing().ok().filter(|narrowing| access.permits(&caller, narrowing.as_ref()))
+            }
+            Some((_, Right::Nothing)) | None => None,
+        };
+        match (slot, permitted) {
+            (Some(slot), Some(narrowing)) => Ok((slot, narrowing)),
+            (slot, _) => {
+                self.write_down_denial(Action::about("get", client));
+                Err(match slot {
+                    Some(_) if self.is_administrator() => self.not_permitted(client),
+                    None if self.is_administrator() => self.unknown_client(client),
+                    _ => denied(client),
+                })
+            }
         }
     }
 
@@ -216,8 +239,7 @@ impl Session {
     /// Where what a caller asks for is published, if it may have it and it is there.
     pub(crate) fn token_key(&self, get: &GetToken) -> Result<Arc<Cell>, Failure> {
         let slots = self.shared.slots.load();
-        let slot = self.permitted(&slots, &get.client)?;
-        let narrowing = self.narrowing(get)?;
+        let (slot, narrowing) = self.permitted(&slots, &get.client, || self.narrowing(get))?;
         match narrowing {
             None => slot.cell(slot.handle()),
             Some(narrowing) => slot.narrowed(&narrowing, clock::moment()),
@@ -308,11 +330,11 @@ impl Session {
     }
 
     fn caller(&self) -> Caller<'_> {
-        Caller { uid: self.peer.uid, gid: self.peer.gid, groups: &self.peer.groups }
+        convert::caller(&self.peer)
     }
 
     fn is_administrator(&self) -> bool {
-        self.shared.admin.load().permits(&self.caller())
+        self.shared.admin.load().permits(&self.caller(), None)
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

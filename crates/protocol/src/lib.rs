@@ -17,9 +17,10 @@ pub use codec::{DecodeError, EncodeError, decode, encode, encode_into};
 pub use failure::{Failure, FailureCode, Party};
 pub use frame::{FrameBuffer, Oversize, frame};
 pub use message::{
-    CertificateForm, Check, Command, Credential, CredentialKind, CredentialStatus, GetToken, KeyAlgorithm,
-    LastError, Moved, NextCredential, Outcomes, Preset, PublicKey, Rejected, Renewed, Reply, Request,
-    Response, Standing, State, Status, StatusPage, Store, Storing, Token, TokenReply, Verdict,
+    CertificateForm, Check, Command, Credential, CredentialKind, CredentialStatus, GetToken, Holds,
+    KeyAlgorithm, LastError, Moved, NextCredential, Outcomes, Policy, PolicyCondition, PolicyRule, Preset,
+    PublicKey, Rejected, Renewed, Reply, Request, Response, Standing, State, Status, StatusPage, Store,
+    Storing, Token, TokenReply, Verdict, Whom,
 };
 
 /// The id of the last reply on a connection that the daemon closes for a reason of its own, such as a quota.

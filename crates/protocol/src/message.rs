@@ -2,6 +2,7 @@
 
 mod checks;
 mod credentials;
+mod policy;
 mod states;
 
 use bincode::enc::Encoder;
@@ -13,6 +14,7 @@ pub use self::checks::{Check, Verdict};
 pub use self::credentials::{
     CertificateForm, Credential, CredentialKind, KeyAlgorithm, Moved, PublicKey, Standing, Store, Storing,
 };
+pub use self::policy::{Holds, Policy, PolicyCondition, PolicyRule, Whom};
 pub use self::states::{CredentialStatus, LastError, NextCredential, Outcomes, State, Status, StatusPage};
 use crate::Failure;
 
@@ -150,6 +152,13 @@ pub enum Command {
     },
     /// Looks at the set-up of this host and of every client; answered with [`Response::Checks`].
     Doctor,
+    /// Who may have a client's token, and why; answered with [`Response::Policy`].
+    PolicyExplain {
+        /// The client's name.
+        client: String,
+        /// Whom it is about.
+        whom: Whom,
+    },
 }
 
 /// Asks for the current token of a client.
@@ -221,6 +230,8 @@ pub enum Response {
     Certificate(String),
     /// What was looked at, in that order, and what was found.
     Checks(Vec<Check>),
+    /// What the rules of a client come to.
+    Policy(Policy),
 }
 
 /// A token that may be used now.

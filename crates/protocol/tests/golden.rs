@@ -11,9 +11,9 @@ use std::fmt::{Debug, Write};
 
 use tokenbroker_protocol::{
     CertificateForm, Check, Command, Credential, CredentialKind, CredentialStatus, DecodeError, Failure,
-    FailureCode, GetToken, KeyAlgorithm, LastError, Moved, NextCredential, Outcomes, Party, Preset,
-    PublicKey, Rejected, Renewed, Reply, Request, Response, Standing, State, Status, StatusPage, Store,
-    Storing, Token, Verdict, decode, encode,
+    FailureCode, GetToken, Holds, KeyAlgorithm, LastError, Moved, NextCredential, Outcomes, Party, Policy,
+    PolicyCondition, PolicyRule, Preset, PublicKey, Rejected, Renewed, Reply, Request, Response, Standing,
+    State, Status, StatusPage, Store, Storing, Token, Verdict, Whom, decode, encode,
 };
 
 /// Encodes to exactly these bytes, and these bytes decode to it.
@@ -185,7 +185,14 @@ fn requests_of_administrators() {
     );
     request(1, Command::Test { client: client() }, "01 12 0161");
     request(1, Command::Doctor, "01 13");
-    no_variant::<Command>(0x14);
+    request(1, Command::PolicyExplain { client: client(), whom: Whom::Process(300) }, "01 14 0161 00 fb2c01");
+    request(
+        1,
+        Command::PolicyExplain { client: client(), whom: Whom::User("u".into()) },
+        "01 14 0161 01 0175",
+    );
+    no_variant::<Command>(0x15);
+    no_variant::<Whom>(0x02);
     no_variant::<CertificateForm>(0x02);
 }
 
@@ -333,7 +340,30 @@ fn outcomes_of_administration() {
     let check =
         Check { subject: "s".into(), verdict: Verdict::Bad, finding: "f".into(), remedy: Some("r".into()) };
     reply(Response::Checks(vec![check]), "01 0b 01 0173 03 0166 010172");
-    no_variant::<Response>(0x0c);
+    let condition = PolicyCondition { holds: Holds::Depends, why: "w".into() };
+    let rule = PolicyRule {
+        rule: "r".into(),
+        holds: Holds::No,
+        part: Some("p".into()),
+        conditions: vec![condition],
+    };
+    let policy = Policy {
+        client: "a".into(),
+        uid: 1000,
+        pid: Some(7),
+        unit: Some("u".into()),
+        user_unit: None,
+        whole: Holds::No,
+        some: Holds::Yes,
+        rules: vec![rule],
+        more_rules: 3,
+        notes: vec!["n".into()],
+    };
+    reply(
+        Response::Policy(policy),
+        "01 0c 0161 fbe803 0107 010175 00 00 02 01 0172 00 010170 01 01 0177 03 01 016e",
+    );
+    no_variant::<Response>(0x0d);
 }
 
 #[test]
@@ -362,6 +392,7 @@ fn the_places_of_variants() {
     golden_variants(&[Store::OsKeyring, Store::EncryptedFile, Store::SystemdCredentials]);
     golden_variants(&[Standing::Current, Standing::Next, Standing::Previous]);
     golden_variants(&[Verdict::Good, Verdict::Skipped, Verdict::Warning, Verdict::Bad]);
+    golden_variants(&[Holds::No, Holds::Depends, Holds::Yes]);
     golden_variants(&[CredentialKind::Secret, CredentialKind::PrivateKey]);
     golden_variants(&[
         KeyAlgorithm::Rs256,

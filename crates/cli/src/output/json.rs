@@ -183,6 +183,63 @@ impl<'a> From<&'a protocol::Check> for Check<'a> {
     }
 }
 
+/// `policy explain --json`.
+#[derive(Serialize)]
+pub(crate) struct Policy<'a> {
+    client: &'a str,
+    uid: u32,
+    pid: Option<u32>,
+    unit: Option<&'a str>,
+    user_unit: Option<&'a str>,
+    permitted: &'static str,
+    rules: Vec<PolicyRule<'a>>,
+    more_rules: u64,
+    notes: &'a [String],
+}
+
+#[derive(Serialize)]
+struct PolicyRule<'a> {
+    rule: &'a str,
+    holds: &'static str,
+    part: Option<&'a str>,
+    conditions: Vec<PolicyCondition<'a>>,
+}
+
+#[derive(Serialize)]
+struct PolicyCondition<'a> {
+    holds: &'static str,
+    why: &'a str,
+}
+
+impl<'a> From<&'a protocol::Policy> for Policy<'a> {
+    fn from(policy: &'a protocol::Policy) -> Self {
+        let rule = |rule: &'a protocol::PolicyRule| PolicyRule {
+            rule: &rule.rule,
+            holds: words::holds(rule.holds),
+            part: rule.part.as_deref(),
+            conditions: rule
+                .conditions
+                .iter()
+                .map(|condition| PolicyCondition {
+                    holds: words::holds(condition.holds),
+                    why: &condition.why,
+                })
+                .collect(),
+        };
+        Self {
+            client: &policy.client,
+            uid: policy.uid,
+            pid: policy.pid,
+            unit: policy.unit.as_deref(),
+            user_unit: policy.user_unit.as_deref(),
+            permitted: words::permitted(policy.whole, policy.some),
+            rules: policy.rules.iter().map(rule).collect(),
+            more_rules: policy.more_rules,
+            notes: &policy.notes,
+        }
+    }
+}
+
 fn seconds(milliseconds: u64) -> u64 {
     milliseconds / 1_000
 }

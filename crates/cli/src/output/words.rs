@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use tokenbroker_client::protocol::{
-    Credential, CredentialKind, KeyAlgorithm, Preset, Standing, State, Store, Verdict,
+    Credential, CredentialKind, Holds, KeyAlgorithm, Preset, Standing, State, Store, Verdict,
 };
 
 use crate::date;
@@ -108,6 +108,25 @@ pub(crate) fn credential(credential: &Credential) -> String {
         words.push_str(&format!(", expires {}", date::day(expires)));
     }
     words
+}
+
+/// Whether a rule or a condition holds.
+pub(crate) fn holds(holds: Holds) -> &'static str {
+    match holds {
+        Holds::No => "no",
+        Holds::Depends => "depends",
+        Holds::Yes => "yes",
+    }
+}
+
+/// How much of a token somebody may have.
+pub(crate) fn permitted(whole: Holds, some: Holds) -> &'static str {
+    match (whole, some) {
+        (Holds::Yes, _) => "all",
+        (_, Holds::Yes) => "part",
+        (_, Holds::Depends) => "depends",
+        (_, Holds::No) => "nothing",
+    }
 }
 
 #[cfg(test)]

@@ -229,7 +229,7 @@ impl fmt::Display for Written<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Access;
+    use super::super::{Access, Right};
     use super::*;
 
     struct Host;
@@ -365,16 +365,12 @@ mod tests {
                     let caller =
                         Caller { unit: unit.as_deref(), user_unit: user_unit.as_deref(), ..subject.caller() };
                     let explanation = Explanation::of(&rules, 990, &Host, &subject);
-                    assert_eq!(
-                        access.permits(&caller, None),
-                        explanation.whole == Holds::Yes,
-                        "{rules:?} {subject:?}"
-                    );
-                    assert_eq!(
-                        access.permits_some(&caller),
-                        explanation.some == Holds::Yes,
-                        "{rules:?} {subject:?}"
-                    );
+                    let expected = match (explanation.whole, explanation.some) {
+                        (Holds::Yes, _) => Right::Whole,
+                        (_, Holds::Yes) => Right::Part,
+                        _ => Right::Nothing,
+                    };
+                    assert_eq!(access.right_of(&caller), expected, "{rules:?} {subject:?}");
                     seen.insert((explanation.whole, explanation.some));
                 }
             }

@@ -39,6 +39,7 @@ impl Action {
             Command::KeyRetire { client, .. } => of_client("key retire", client),
             Command::Test { client } => of_client("test", client),
             Command::Doctor => of_all("doctor"),
+            Command::PolicyExplain { client, .. } => of_client("policy explain", client),
             Command::GetToken(get) | Command::Subscribe(get) => of_client("get", &get.client),
             Command::Status { .. } => of_all("status"),
             Command::Rejected(_) => Self::REJECTED,

@@ -31,14 +31,15 @@ fn time(since_epoch: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tokenbroker_ipc::PeerIdentity;
+    use tokenbroker_ipc::{NoUnit, PeerIdentity, Units};
 
     use super::*;
     use crate::audit::records::{Action, Caller, Event, Text};
 
     #[test]
     fn a_record_is_one_line_whatever_its_caller_made_up() {
-        let peer = PeerIdentity { uid: 1000, gid: 100, pid: Some(7), groups: Vec::new() };
+        let units = Units { system: Err(NoUnit::None), user: Err(NoUnit::None) };
+        let peer = PeerIdentity { uid: 1000, gid: 100, pid: Some(7), groups: Vec::new(), units };
         let record = Record {
             time: Duration::from_millis(951_782_400_250),
             caller: Some(Caller::of(&peer)),

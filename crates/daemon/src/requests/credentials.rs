@@ -7,7 +7,7 @@ use tokenbroker_keystore::{self as keystore, Error, KeyStore, PublicKey, Stored}
 use tokenbroker_protocol::{Command, Failure, FailureCode, KeyAlgorithm, Response, Store, Storing};
 use tokio::sync::oneshot;
 
-use super::Session;
+use super::{Session, policy};
 use crate::clock;
 use crate::convert;
 use crate::diagnosis;
@@ -90,6 +90,7 @@ pub(super) async fn carry_out(session: &Session, command: Command) -> Result<Res
             Ok(Response::Checks(diagnosis::test(Arc::clone(session.shared()), client).await?))
         }
         Command::Doctor => Ok(Response::Checks(diagnosis::doctor(Arc::clone(session.shared())).await?)),
+        Command::PolicyExplain { client, whom } => policy::explain(session, &client, whom).await,
         Command::KeyRetire { client, kid } => {
             let (client, _) = stored_for(session, &client).await?;
             Ok(credentials(&[change(session, &client, move |store, name| store.retire(name, &kid)).await?]))
@@ -181,7 +182,7 @@ async fn call<T: Send + 'static>(
     })
 }
 
-fn configured(session: &Session, client: &str) -> Result<Arc<Client>, Failure> {
+pub(super) fn configured(session: &Session, client: &str) -> Result<Arc<Client>, Failure> {
     let config = session.shared().config.load();
     config.clients.get(client).cloned().ok_or_else(|| session.unknown_client(client))
 }

@@ -1,6 +1,7 @@
 //! How a caller's clients are doing: one of them, a page of them, or all at once for interfaces whose replies have no pages.
 
 use tokenbroker_core::config::ClientName;
+use tokenbroker_core::policy::Right;
 use tokenbroker_protocol::{Failure, FailureCode, Response, Status, StatusPage};
 use tokio::sync::oneshot;
 
@@ -81,7 +82,7 @@ impl Session {
     fn told_of(&self, client: &str) -> Result<ClientName, Failure> {
         let sees_all = self.is_administrator();
         let slot = self.shared.slots.find(client);
-        let seen = slot.filter(|slot| sees_all || slot.access().permits(&self.caller()));
+        let seen = slot.filter(|slot| sees_all || slot.access().right_of(&self.caller()) != Right::Nothing);
         match seen.and_then(|_| ClientName::new(client)) {
             Some(name) => Ok(name),
             None if sees_all => Err(self.unknown_client(client)),
@@ -103,7 +104,9 @@ impl Session {
 
     fn seen(&self, after: Option<&str>, most: usize) -> Vec<ClientName> {
         let (sees_all, caller) = (self.is_administrator(), self.caller());
-        self.shared.slots.names_after(after, most, |slot| sees_all || slot.access().permits(&caller))
+        self.shared
+            .slots
+            .names_after(after, most, |slot| sees_all || slot.access().right_of(&caller) != Right::Nothing)
     }
 }
 
