@@ -1,6 +1,7 @@
 //! What was written down before, so that it is not written down again: a record is for what is new, and not for each get.
 
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 /// So many marks one connection has room for. With more clients than this it finds them in what all share.
@@ -18,38 +19,58 @@ pub(super) enum Mark {
     Denied { hash: u64, configuration: u64 },
 }
 
-/// What one connection was given and denied. Everything that is asked on it passes here: nearly always it is what was asked
-/// last.
+/// What one connection was given and denied. Every warm get passes here, and nearly always it is what was given last: then no
+/// lock is taken.
 #[derive(Debug, Default)]
-pub(crate) struct Seen(Mutex<Ring>);
+pub(crate) struct Seen {
+    /// The last token, [in one number](Mark::in_one_number).
+    last_token: AtomicU64,
+    ring: Mutex<Ring>,
+}
 
 #[derive(Debug, Default)]
 struct Ring {
     marks: Vec<Mark>,
-    last: usize,
     oldest: usize,
+}
+
+impl Mark {
+    /// The client's number, which of its token keys, and the generation, side by side: as long as all three are as short as
+    /// they nearly always are.
+    fn in_one_number(self) -> Option<u64> {
+        let Self::Token { handle, generation } = self else { return None };
+        let (client, part) = (handle >> 32, handle & u64::from(u32::MAX));
+        let is_short = client < 1 << 20 && part < 1 << 14 && generation < 1 << 30;
+        (is_short && handle != 0).then_some(client << 44 | part << 30 | generation)
+    }
 }
 
 impl Seen {
     /// Whether it was seen before on this connection. From now on it was.
     pub(super) fn saw(&self, mark: Mark) -> bool {
-        // Nothing here panics with the lock held, and hardly ever is there somebody else who wants it.
-        let mut ring = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let Ring { marks, last, oldest } = &mut *ring;
-        if marks.get(*last) == Some(&mark) {
+        let number = mark.in_one_number();
+        if number.is_some_and(|number| self.last_token.load(Ordering::Relaxed) == number) {
             return true;
         }
-        if let Some(place) = marks.iter().position(|seen| *seen == mark) {
-            *last = place;
+        // Nothing here panics with the lock held.
+        let saw = self.ring.lock().unwrap_or_else(PoisonError::into_inner).saw(mark);
+        if let Some(number) = number {
+            self.last_token.store(number, Ordering::Relaxed);
+        }
+        saw
+    }
+}
+
+impl Ring {
+    fn saw(&mut self, mark: Mark) -> bool {
+        if self.marks.contains(&mark) {
             return true;
         }
-        if marks.len() < MOST_OF_A_CONNECTION {
-            *last = marks.len();
-            marks.push(mark);
+        if self.marks.len() < MOST_OF_A_CONNECTION {
+            self.marks.push(mark);
         } else {
-            *last = *oldest;
-            marks[*oldest] = mark;
-            *oldest = (*oldest + 1) % MOST_OF_A_CONNECTION;
+            self.marks[self.oldest] = mark;
+            self.oldest = (self.oldest + 1) % MOST_OF_A_CONNECTION;
         }
         false
     }
@@ -104,12 +125,23 @@ mod tests {
     }
 
     #[test]
+    fn numbers_that_are_too_long_are_told_apart_all_the_same() {
+        let seen = Seen::default();
+        let long = 1 << 32;
+        for mark in [token(0, 0), token(1, 0), token(0, long), token(long, 0), token(1, long), token(long, 1)]
+        {
+            assert!(!seen.saw(mark), "{mark:?}");
+            assert!(seen.saw(mark), "{mark:?}");
+        }
+    }
+
+    #[test]
     fn a_connection_takes_no_more_room_whatever_is_asked_on_it() {
         let seen = Seen::default();
         for number in 0..100_000 {
             seen.saw(Mark::Denied { hash: number, configuration: 0 });
         }
-        assert_eq!(seen.0.lock().unwrap().marks.capacity(), MOST_OF_A_CONNECTION);
+        assert_eq!(seen.ring.lock().unwrap().marks.capacity(), MOST_OF_A_CONNECTION);
         assert!(seen.saw(Mark::Denied { hash: 99_999, configuration: 0 }));
     }
 
