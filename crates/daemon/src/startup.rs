@@ -94,15 +94,14 @@ pub(crate) fn start(options: &Options) -> Result<Daemon, StartError> {
     memory::lock(config.daemon.memory, places.system)?;
     let key_store = open_key_store(&config, &places, state_dir.clone())?;
 
-    let audit = audit::Sink::open(&config.daemon.audit)
-        .map_err(|error| StartError::Refused { message: with_source(&error), hint: error.hint() })?;
-
     let event_loop_runtime = EventLoopRuntime::new().map_err(StartError::io("a runtime can't be made"))?;
     let ipc_runtime = current_thread().map_err(StartError::io("a runtime can't be made"))?;
     let sockets = {
         let _inside = ipc_runtime.enter();
         listen(&config, &places, &lock)?
     };
+    let audit = audit::Sink::open(&config.daemon.audit)
+        .map_err(|error| StartError::Refused { message: with_source(&error), hint: error.hint() })?;
     let host = Host {
         files: files.clone(),
         state_dir,

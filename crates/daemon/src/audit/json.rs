@@ -31,23 +31,19 @@ fn time(since_epoch: Duration) -> String {
 
 #[cfg(test)]
 mod tests {
-    use tokenbroker_ipc::{NoUnit, PeerIdentity, Units};
-
     use super::*;
     use crate::audit::records::{Action, Caller, Event, Text};
 
     #[test]
     fn a_record_is_one_line_whatever_its_caller_made_up() {
-        let units = Units { system: Err(NoUnit::None), user: Err(NoUnit::None) };
-        let peer = PeerIdentity { uid: 1000, gid: 100, pid: Some(7), groups: Vec::new(), units };
         let record = Record {
             time: Duration::from_millis(951_782_400_250),
-            caller: Some(Caller::of(&peer)),
+            caller: Some(Caller::in_unit("a\\x2db.service")),
             event: Event::Denied(Action { name: "get", client: Some(Text::new("a\"\n\u{1b}")) }),
         };
         let expected = concat!(
             r#"{"time":"2000-02-29T00:00:00.25Z","event":"denied","uid":1000,"gid":100,"pid":7,"#,
-            r#""decision":"denied","action":"get","client":"a\"\\u{a}\\u{1b}"}"#,
+            r#""unit":"a\\x2db.service","decision":"denied","action":"get","client":"a\"\\u{a}\\u{1b}"}"#,
             "\n"
         );
         let line = String::from_utf8(line(&record)).unwrap();

@@ -12,6 +12,9 @@ use tokenbroker_ipc::PeerIdentity;
 /// Of a text that a caller or a server made up, so many characters are written down. No client's name is longer.
 const MOST_CHARACTERS: usize = 64;
 
+/// The longest name of a unit (systemd.unit(5)).
+const MOST_OF_A_UNIT: usize = 255;
+
 /// A record, and when it was made.
 #[derive(Debug)]
 pub(super) struct Record {
@@ -31,11 +34,20 @@ pub(super) struct Caller {
     uid: u32,
     gid: u32,
     pid: Option<u32>,
+    unit: Option<Text>,
+    user_unit: Option<Text>,
 }
 
 impl Caller {
     pub(super) fn of(peer: &PeerIdentity) -> Self {
-        Self { uid: peer.uid, gid: peer.gid, pid: peer.pid }
+        let text = |unit: &Result<String, _>| unit.as_ref().ok().map(|unit| Text::of_unit(unit));
+        let (unit, user_unit) = (text(&peer.units.system), text(&peer.units.user));
+        Self { uid: peer.uid, gid: peer.gid, pid: peer.pid, unit, user_unit }
+    }
+
+    #[cfg(test)]
+    pub(super) fn in_unit(unit: &str) -> Self {
+        Self { uid: 1000, gid: 100, pid: Some(7), unit: Some(Text::of_unit(unit)), user_unit: None }
     }
 
     fn fields<'a>(&'a self, field: &mut impl FnMut(&'static str, Value<'a>)) {
@@ -43,6 +55,11 @@ impl Caller {
         field("gid", Value::Number(self.gid.into()));
         if let Some(pid) = self.pid {
             field("pid", Value::Number(pid.into()));
+        }
+        for (name, unit) in [("unit", &self.unit), ("user_unit", &self.user_unit)] {
+            if let Some(unit) = unit {
+                field(name, Value::Text(&unit.0));
+            }
         }
     }
 }
@@ -212,6 +229,12 @@ impl Text {
         }
         Self(shown)
     }
+
+    /// The name of a unit as it is: systemd escapes what is special, with backslashes of its own.
+    fn of_unit(name: &str) -> Self {
+        let is_name = name.len() <= MOST_OF_A_UNIT && name.bytes().all(|byte| byte.is_ascii_graphic());
+        if is_name { Self(name.into()) } else { Self::new(name) }
+    }
 }
 
 /// Tells tokens apart, and tells nothing of them: the first 64 bits of their SHA-256, in hex.
@@ -236,5 +259,7 @@ mod tests {
         let long = Text::new(&"x".repeat(65_000)).0;
         assert_eq!(long, format!("{}...", "x".repeat(MOST_CHARACTERS)));
         assert_eq!(Text::new(&"x".repeat(MOST_CHARACTERS)).0.len(), MOST_CHARACTERS, "a name that just fits");
+        assert_eq!(Text::of_unit(r"a\x2db.service").0, r"a\x2db.service");
+        assert_eq!(Text::of_unit("a\nb.service").0, r"a\u{a}b.service");
     }
 }
