@@ -81,9 +81,9 @@ fn a_tenant_is_missed_where_it_is_needed_and_refused_where_it_is_not() {
 
 #[test]
 fn keys_whose_feature_comes_later_are_refused_by_name() {
-    // The test's own keys come after the header of a [daemon], on three lines.
+    // The test's own keys come after the header of a [daemon], on four lines.
     for (place, text, words) in
-        [("5:1", "[daemon]\nsandbox = \"prefer\"\n", "`daemon.sandbox`"), ("1:3", "[[files]]\n", "`files`")]
+        [("6:1", "[daemon]\nsandbox = \"prefer\"\n", "`daemon.sandbox`"), ("1:3", "[[files]]\n", "`files`")]
     {
         refused_at(place, text, &[words, "not supported yet"]);
     }
