@@ -1,7 +1,7 @@
 //! Callers that would fill the log: they have a budget, and what is beyond it is summed up.
 
 use tokenbroker_protocol::{CONNECTION, Response};
-use tokenbroker_testkit::{require_or_skip, root, wait_until};
+use tokenbroker_testkit::{Wire, require_or_skip, root, wait_until};
 
 use crate::{ANN, Host, SOON, get, of, token};
 
@@ -40,7 +40,7 @@ fn s10_connections_beyond_the_quota_are_written_down_within_a_budget() {
     let host = Host::with("max_connections_per_uid = 2");
     let held = [host.greeted(), host.greeted()];
     for _ in 0..300 {
-        let mut refused = tokenbroker_testkit::Wire::connect(&host.install.socket());
+        let mut refused = Wire::connect(&host.install.socket());
         refused.daemon_hello();
         assert_eq!(refused.reply().unwrap().id, CONNECTION);
     }
@@ -49,4 +49,37 @@ fn s10_connections_beyond_the_quota_are_written_down_within_a_budget() {
     let refused = of(host.records(), "connection_refused");
     assert!((AT_ONCE..AT_ONCE * 3).contains(&refused.len()), "{}", refused.len());
     assert_eq!(refused[0]["reason"], "too_many_connections");
+}
+
+#[test]
+fn s61_what_very_many_connections_ask_for_is_not_held() {
+    const CONNECTIONS: usize = 200;
+    const NAMES: usize = 70;
+
+    let host = Host::new();
+    let mut wires: Vec<_> = (0..CONNECTIONS).map(|_| host.greeted()).collect();
+    let ask = |wires: &mut [Wire], names: std::ops::Range<usize>| {
+        for (connection, wire) in wires.iter_mut().enumerate() {
+            for name in names.clone() {
+                wire.ask(1, get(&format!("{connection}-{name}-{}", "x".repeat(4000))));
+                assert!(matches!(wire.reply().unwrap().response, Response::Failed(_)));
+            }
+        }
+    };
+    // What connections take for themselves is taken by then.
+    ask(&mut wires, 0..1);
+    let before = resident(host.daemon.pid());
+    ask(&mut wires, 1..NAMES);
+    let grown = resident(host.daemon.pid()).saturating_sub(before);
+    assert!(grown < MOST_HELD, "{grown} KiB for {CONNECTIONS} connections that asked for {NAMES} names each");
+}
+
+/// In KiB: 64 marks for each connection, and what all share. The names alone are 56 MB.
+const MOST_HELD: u64 = 3 * 1024;
+
+/// What of a process is in memory, in KiB.
+fn resident(pid: u32) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+    line.split_whitespace().next().unwrap().parse().unwrap()
 }
