@@ -6,6 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
+use tokenbroker_protocol::Command;
 use tokenbroker_testkit::{Install, programs, require_or_skip, root, wait_until};
 
 use crate::files::{flood, is_accounted_for};
@@ -105,6 +106,21 @@ fn s62_a_journal_that_takes_nothing_delays_nobody_and_what_is_lost_is_counted() 
         receive(&journal, &mut records);
         is_accounted_for(&records, asked)
     });
+}
+
+#[test]
+fn s66_a_journal_that_takes_nothing_holds_up_no_end() {
+    let Some((host, journal)) = host() else { return };
+    fill(&host.install.path().join("journal"));
+    let mut wire = host.greeted();
+    for _ in 0..100 {
+        wire.ask(1, Command::CredentialList { client: None });
+        wire.reply().unwrap();
+    }
+    let Host { daemon, install, .. } = host;
+    // A second for each record would be more than is waited for here.
+    assert!(daemon.terminate().success());
+    drop((journal, install));
 }
 
 #[test]
