@@ -36,7 +36,7 @@ fn an_unknown_key_is_named_with_the_nearest_one_that_is_known() {
     assert_eq!(
         mistake("[daemon]\ncolour = 1\n"),
         "c.toml:2:1: unknown key `colour` in [daemon]\n\
-         hint: known here: admin, audit, http_socket, keep_tokens, max_connections_per_uid, max_requests_per_connection, socket, state_dir"
+         hint: known here: admin, audit, http_socket, keep_tokens, max_connections_per_uid, max_requests_per_connection, memory, socket, state_dir"
     );
     assert_eq!(
         client_mistake("allow = [{ user = \"a\" }, { usr = \"b\", group = \"g\" }]"),
