@@ -29,7 +29,11 @@ pub(crate) fn close() -> Vec<String> {
     let closed = set_dumpable_behavior(DumpableBehavior::NotDumpable);
     note("the process can be traced by its user, and leave core files", closed.map_err(io::Error::from));
     let none = Rlimit { current: Some(0), maximum: Some(0) };
-    note("the limit of core files can't be set", setrlimit(Resource::Core, none).map_err(io::Error::from));
+    // A service manager may have set it, and allow no change.
+    if getrlimit(Resource::Core) != none {
+        let limited = setrlimit(Resource::Core, none);
+        note("the limit of core files can't be set", limited.map_err(io::Error::from));
+    }
     undone
 }
 
