@@ -186,6 +186,13 @@ impl Slot {
         Some(narrowing.clone())
     }
 
+    /// All tokens of the client that may be served now.
+    pub fn all_current(&self, now: Moment) -> Vec<Arc<Published>> {
+        let narrowed = self.narrowed.load();
+        let narrowed = narrowed.iter().flat_map(|cells| cells.values());
+        [&self.configured].into_iter().chain(narrowed).filter_map(|cell| cell.current(now)).collect()
+    }
+
     /// Counts a token that was given to a caller at once.
     pub fn served(&self) {
         self.gets.fetch_add(1, Ordering::Relaxed);
@@ -423,6 +430,11 @@ mod tests {
             assert_eq!(of.cell(handle).unwrap().handle(), handle);
         }
         assert!(slots.find_handle(first_handle(2)).is_none());
+
+        assert!(slot.all_current(at(0)).is_empty());
+        slot.configured.publish(Some(token()));
+        cell.publish(Some(token()));
+        assert_eq!(slot.all_current(at(0)).len(), 2);
         assert!(slot.cell(slot.handle() + 2).is_none());
     }
 }

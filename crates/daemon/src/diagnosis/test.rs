@@ -267,8 +267,12 @@ impl Test {
             }
             Err(error) => error,
         };
+        // A server may as well tell of the token that the client has already.
+        let slot = self.shared.slots.find(client.name.as_str());
+        let tokens = slot.map(|slot| slot.all_current(clock::moment())).unwrap_or_default();
+        let tokens = tokens.iter().map(|token| token.access_token.secret());
         let secrets: Vec<&str> =
-            [&secret, &assertion].into_iter().flatten().map(SecretString::expose).collect();
+            [&secret, &assertion].into_iter().flatten().chain(tokens).map(SecretString::expose).collect();
         let refusal = Refusal {
             client: &client,
             response: &response,

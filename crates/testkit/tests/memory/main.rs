@@ -1,5 +1,7 @@
 //! The daemon's memory: locked where it can be had, and what is said and done where it can't.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
+
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
