@@ -21,6 +21,7 @@ mod logging;
 mod memory;
 mod options;
 mod places;
+mod provoked;
 mod quotas;
 mod requests;
 mod sessions;

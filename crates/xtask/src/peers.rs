@@ -14,7 +14,7 @@ pub(crate) struct Peer {
 }
 
 /// Those of `test`.
-pub(crate) const OF_TESTS: [Peer; 10] = [
+pub(crate) const OF_TESTS: [Peer; 11] = [
     Peer { program: "gnome-keyring-daemon", package: "gnome-keyring", probe: &[] },
     Peer { program: "dbus-run-session", package: "dbus", probe: &[] },
     Peer { program: "dbus-send", package: "dbus-bin", probe: &[] },
@@ -22,6 +22,7 @@ pub(crate) const OF_TESTS: [Peer; 10] = [
     Peer { program: "systemd-analyze", package: "systemd", probe: &[] },
     Peer { program: "curl", package: "curl", probe: &[] },
     Peer { program: "openssl", package: "openssl", probe: &[] },
+    Peer { program: "gdb", package: "gdb", probe: &[] },
     Peer { program: "node", package: "nodejs", probe: &[] },
     Peer { program: "npm", package: "npm", probe: &[] },
     // Debian has the modules in a package of their own.

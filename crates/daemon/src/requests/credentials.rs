@@ -12,6 +12,7 @@ use crate::clock;
 use crate::convert;
 use crate::diagnosis;
 use crate::key_store::{CallError, PATIENT};
+use crate::provoked::{self, Place};
 use crate::shared::Ask;
 
 /// Carries out a request of an administrator.
@@ -25,7 +26,12 @@ pub(super) async fn carry_out(session: &Session, command: Command) -> Result<Res
             if secret.is_empty() {
                 return Err(Failure::new(FailureCode::Refused, "the secret is empty; nothing was changed"));
             }
-            let set = move |store: &mut KeyStore, name: &str| store.set_secret(name, &secret, storing);
+            provoked::panic_if_asked(Place::Session, &client.name, &secret);
+            let provoking = client.name.clone();
+            let set = move |store: &mut KeyStore, name: &str| {
+                provoked::panic_if_asked(Place::KeyStore, &provoking, &secret);
+                store.set_secret(name, &secret, storing)
+            };
             Ok(credentials(&change(session, &client.name, set).await?))
         }
         Command::CredentialList { client } => {
