@@ -50,10 +50,14 @@ pub(crate) struct Reading {
     pub(crate) boot_id: Option<[u8; 16]>,
 }
 
+/// Where the kernel tells its boot ID. The service's own /proc has processes alone (`ProcSubset=`), and there is a second one.
+const BOOT_ID: [&str; 2] =
+    ["/proc/sys/kernel/random/boot_id", "/run/tokenbrokerd/proc/sys/kernel/random/boot_id"];
+
 /// What the clocks read now, for another boot to understand.
 pub(crate) fn reading() -> Reading {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id");
-    let boot_id = text.ok().and_then(|text| parse_boot_id(&text));
+    let text = BOOT_ID.iter().find_map(|path| std::fs::read_to_string(path).ok());
+    let boot_id = text.and_then(|text| parse_boot_id(&text));
     Reading { boot: moment(), wall: since_epoch(), boot_id }
 }
 

@@ -196,6 +196,9 @@ impl<H: Http> EventLoop<H> {
                 self.engine.handle(now, Event::CredentialsChanged { client, current, next });
                 let _gone_meanwhile = done.send(());
             }
+            Ask::Alive { reply } => {
+                let _gone_meanwhile = reply.send(());
+            }
             Ask::CredentialsMoved(store) => self.engine.handle(now, Event::CredentialsMoved(store)),
         }
     }

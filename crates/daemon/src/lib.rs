@@ -26,9 +26,12 @@ mod quotas;
 mod requests;
 mod sessions;
 mod shared;
+#[cfg(debug_assertions)]
+mod stall;
 mod startup;
 mod subscribers;
 mod systemd;
+mod watchdog;
 
 use std::process::ExitCode;
 

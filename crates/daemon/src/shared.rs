@@ -127,6 +127,8 @@ pub(crate) enum Ask {
     },
     /// The credentials rest in another store.
     CredentialsMoved(Store),
+    /// Whether you get on with your work.
+    Alive { reply: oneshot::Sender<()> },
 }
 
 /// What is asked of a token.

@@ -33,6 +33,9 @@ use crate::memory;
 use crate::places::{MissingVariable, Places};
 use crate::sessions;
 use crate::shared::{Host, Shared};
+#[cfg(debug_assertions)]
+use crate::stall;
+use crate::watchdog;
 
 /// What passed sockets are called: by `FileDescriptorName=` of their unit, and without it by the unit itself.
 const NATIVE_NAMES: [&str; 3] = ["broker", "tokenbrokerd.socket", ""];
@@ -61,6 +64,8 @@ impl EventLoopRuntime {
 
     /// Runs the event loop on this thread until it ends. Look-ups that hang are left behind.
     pub(crate) fn run(self, event_loop: EventLoop<Reqwest>, signals: Signals) -> io::Result<()> {
+        #[cfg(debug_assertions)]
+        self.tasks.spawn_local(stall::at(stall::OF_EVENT_LOOP));
         let outcome = self.tasks.block_on(&self.runtime, event_loop.run(signals));
         drop(self.tasks);
         self.runtime.shutdown_background();
@@ -144,7 +149,10 @@ async fn serve(sockets: Sockets, shared: Arc<Shared>) {
             http_socket::serve(listener, Arc::clone(&shared)).await;
         }
     };
-    tokio::join!(sessions::serve(sockets.native, Arc::clone(&shared)), http);
+    #[cfg(debug_assertions)]
+    tokio::spawn(stall::at(stall::OF_IPC));
+    let native = sessions::serve(sockets.native, Arc::clone(&shared));
+    tokio::join!(native, http, watchdog::run(&shared));
 }
 
 fn places() -> Places {

@@ -1,5 +1,7 @@
 //! What the service manager is told. Without one, nothing happens.
 
+use std::time::Duration;
+
 use sd_notify::NotifyState;
 
 /// Callers are served.
@@ -13,6 +15,16 @@ pub(crate) fn reloading() {
         Ok(since) => tell(&[NotifyState::Reloading, since]),
         Err(error) => tracing::warn!("the service manager could not be told of the reload: {error}"),
     }
+}
+
+/// Who decides and who answers get on with their work; see `watchdog`.
+pub(crate) fn alive() {
+    tell(&[NotifyState::Watchdog]);
+}
+
+/// How long may pass between two [`alive`], if there is a limit.
+pub(crate) fn watchdog() -> Option<Duration> {
+    sd_notify::watchdog_enabled().filter(|allowed| !allowed.is_zero())
 }
 
 /// The daemon shuts down.

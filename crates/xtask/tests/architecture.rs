@@ -135,6 +135,25 @@ fn only_two_crates_may_hold_code_that_is_unsafe() {
     }
 }
 
+/// Tests have a daemon that hangs on demand. Nobody else has: each mention of it is for debug builds alone.
+#[test]
+fn s65_no_release_build_can_be_stalled() {
+    let workspace = Workspace::load();
+    let mut mentions = 0;
+    for source in workspace.package("tokenbrokerd").sources("src") {
+        let code = code_of(&source);
+        let lines: Vec<_> = code.lines().map(str::trim).collect();
+        for (above, line) in lines.iter().zip(&lines[1..]) {
+            if ["mod stall;", "crate::stall;", " stall::", "(stall::"].iter().any(|use_| line.contains(use_))
+            {
+                assert_eq!(*above, "#[cfg(debug_assertions)]", "{}: {line}", source.display());
+                mentions += 1;
+            }
+        }
+    }
+    assert!(mentions >= 3, "the daemon mentions it {mentions} times");
+}
+
 #[test]
 fn every_crate_keeps_the_rules_of_the_workspace() {
     for package in Workspace::load().packages {

@@ -57,7 +57,14 @@ pub(crate) fn passes(script: &str) {
     wait_until(DEADLINE, || ended() || systemd.0.try_wait().unwrap().is_some());
 
     let read = |log| fs::read_to_string(place.path().join(log)).unwrap_or_default();
-    assert_eq!(read("ended"), "0\n", "{script}:\n{}\n{}", read("boot.log"), read("log"));
+    assert_eq!(
+        read("ended"),
+        "0\n",
+        "{script}:\n{}\n{}\n{}",
+        read("boot.log"),
+        read("daemon.log"),
+        read("log")
+    );
 }
 
 /// Ends everything in the namespaces, and waits until nothing of it is left.

@@ -1,7 +1,7 @@
 # Starts a systemd of its own in the namespaces that it is run in: boot.sh PLACE SCRIPT TOKENBROKERD TOKENBROKER WORKSPACE.
 #
 # The file system is the host's with another on top, which ends with the namespace. There are no units but a few targets,
-# ours, and one that runs SCRIPT; what that says goes to PLACE/log.
+# ours, and one that runs SCRIPT; what that says goes to PLACE/log, what the daemon says to PLACE/daemon.log.
 set -e
 place=$1 script=$2 daemon=$3 command_line=$4 workspace=$5
 
@@ -23,6 +23,8 @@ cp "$workspace/packaging/config.toml" "$root/etc/tokenbroker/"
 touch "$root/usr/bin/tokenbrokerd" "$root/usr/bin/tokenbroker"
 mount --bind "$daemon" "$root/usr/bin/tokenbrokerd"
 mount --bind "$command_line" "$root/usr/bin/tokenbroker"
+mkdir "$root/etc/systemd/system/tokenbrokerd.service.d"
+printf '[Service]\nStandardError=append:/place/daemon.log\n' >"$root/etc/systemd/system/tokenbrokerd.service.d/log.conf"
 printf '[Unit]\nDefaultDependencies=no\nWants=script.service\n' >"$root/units/script.target"
 printf '[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=/bin/bash /tests/%s\n' "$script" >"$root/units/script.service"
 

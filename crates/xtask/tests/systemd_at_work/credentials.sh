@@ -16,7 +16,7 @@ auth = "client_secret_post"
 TOML
 
 # A secret and a key that are encrypted to this host, and a secret in a plain file.
-mkdir -p /etc/credstore.encrypted /etc/systemd/system/tokenbrokerd.service.d /etc/plain
+mkdir -p /etc/credstore.encrypted /etc/plain
 printf 's3cret-canary' | systemd-creds --with-key=host --name=client_app.secret encrypt - /etc/credstore.encrypted/client_app.secret
 openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 |
     systemd-creds --with-key=host --name=client_key.key encrypt - /etc/credstore.encrypted/client_key.key

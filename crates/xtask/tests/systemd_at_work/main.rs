@@ -16,3 +16,8 @@ fn enabling_its_socket_is_all_that_http_takes() {
 fn what_systemd_decrypts_is_used_and_nothing_of_it_is_stored() {
     passes("credentials.sh");
 }
+
+#[test]
+fn s65_a_daemon_that_hangs_is_replaced_and_callers_get_their_tokens() {
+    passes("watchdog.sh");
+}
