@@ -1,10 +1,15 @@
-"""An authorization server on loopback: a token for whoever shows the secret, as many as are asked for."""
+"""An authorization server on loopback: a token for whoever shows the secret, as many as are asked for.
+
+It writes how many token requests have arrived to one file, and answers them while there is no other."""
 
 import http.server
+import os
+import time
 import urllib.parse
 
 SECRET = "s3cret-canary"
 COUNT = "/run/token-requests"
+HOLD = "/run/hold-token-requests"
 
 
 class Endpoint(http.server.BaseHTTPRequestHandler):
@@ -18,8 +23,11 @@ class Endpoint(http.server.BaseHTTPRequestHandler):
         Endpoint.requests += 1
         with open(COUNT, "w") as count:
             count.write(str(Endpoint.requests))
+        request = Endpoint.requests
+        while os.path.exists(HOLD):
+            time.sleep(0.02)
         if form.get("client_secret") == [SECRET]:
-            token = f"token-{Endpoint.requests}"
+            token = f"token-{request}"
             self.answer(200, f'{{"access_token": "{token}", "token_type": "Bearer", "expires_in": 3600}}')
         else:
             self.answer(401, '{"error": "invalid_client"}')

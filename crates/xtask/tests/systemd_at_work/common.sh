@@ -20,9 +20,9 @@ http() {
 }
 
 # An authorization server on this host's loopback, which knows the secret `s3cret-canary`; $server is its process. It counts
-# its token requests in /run/token-requests.
+# its token requests in /run/token-requests, and answers none while there is /run/hold-token-requests.
 start_server() {
-    python3 /tests/auth_server.py &
+    python3 /tests/auth_server.py 2>/dev/null &
     server=$!
     wait_for curl --silent --output /dev/null http://127.0.0.1:8080/
 }
@@ -39,6 +39,16 @@ issuer = "local"
 client_id = "app"
 auth = "client_secret_post"
 TOML
+}
+
+# The service with the client `app`, its secret and its first token, which is $token.
+start_app() {
+    start_server
+    configure_app
+    install_package
+    printf s3cret-canary | broker secret set app
+    token=$(broker get app --wait 20s)
+    [ "$token" = token-1 ]
 }
 
 main_pid() {

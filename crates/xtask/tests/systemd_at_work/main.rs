@@ -21,3 +21,23 @@ fn what_systemd_decrypts_is_used_and_nothing_of_it_is_stored() {
 fn s65_a_daemon_that_hangs_is_replaced_and_callers_get_their_tokens() {
     passes("watchdog.sh");
 }
+
+#[test]
+fn s15_callers_wait_through_the_start_of_the_one_daemon_there_is() {
+    passes("socket.sh");
+}
+
+#[test]
+fn s69_no_get_fails_through_restarts_and_a_crash() {
+    passes("restart.sh");
+}
+
+#[test]
+fn s70_tokens_are_back_after_a_restart_while_the_server_is_unreachable() {
+    passes("offline.sh");
+}
+
+#[test]
+fn s66_sigterm_ends_the_daemon_in_good_order_and_callers_get_their_answers() {
+    passes("drain.sh");
+}
