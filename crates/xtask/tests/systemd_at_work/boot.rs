@@ -16,8 +16,9 @@ use tokenbroker_testkit::{binary, programs, require_or_skip, root, wait_until};
 const DEADLINE: Duration = Duration::from_secs(120);
 
 /// What `cage.sh`, `boot.sh` and the scripts call.
-const PROGRAMS: [&str; 10] = [
+const PROGRAMS: [&str; 11] = [
     "bash",
+    "cc",
     "curl",
     "ip",
     "openssl",

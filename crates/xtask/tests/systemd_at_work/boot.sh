@@ -35,8 +35,13 @@ mount -t tmpfs tmpfs "$root/run"
 mount --rbind /dev "$root/dev"
 mount --bind "$place" "$root/place"
 ip link set lo up
+# Not chroot, in which nobody gets a namespace of users.
+mkdir "$root/host"
+cd "$root"
+pivot_root . host
+umount --lazy host
 # As PID 1 of a host does it, and leaves it to the manager of a container: what is mounted for one service is seen by it.
-mount --make-rshared "$root"
-exec chroot "$root" env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=oci \
+mount --make-rshared /
+exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin container=oci \
     SYSTEMD_UNIT_PATH=/etc/systemd/system:/units \
     /usr/lib/systemd/systemd --system --unit=script.target --log-target=null --show-status=0

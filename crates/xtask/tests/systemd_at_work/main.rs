@@ -41,3 +41,8 @@ fn s70_tokens_are_back_after_a_restart_while_the_server_is_unreachable() {
 fn s66_sigterm_ends_the_daemon_in_good_order_and_callers_get_their_answers() {
     passes("drain.sh");
 }
+
+#[test]
+fn what_the_sandbox_refuses_is_refused_and_each_directive_has_its_part_in_it() {
+    passes("sandbox.sh");
+}

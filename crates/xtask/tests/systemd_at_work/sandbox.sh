@@ -1,0 +1,66 @@
+# What the service's sandbox refuses: the unit as it is, with a program in place of the daemon that tries things.
+. /tests/common.sh
+
+cc -o /probe /tests/probe.c
+systemd-sysusers tokenbroker.conf
+mkdir -p /home/probe /var/lib/tokenbroker
+chmod 755 /home/probe
+echo readable | tee /home/probe/readable >/tmp/readable
+chmod a+r /home/probe/readable /tmp/readable
+mount --bind /probe /usr/bin/tokenbrokerd
+
+# Runs the unit, once and to its end. What it says is in /run/NAME.
+probe() {
+    cat >/etc/systemd/system/tokenbrokerd.service.d/probe.conf <<UNIT
+[Service]
+Type=oneshot
+Restart=no
+WatchdogSec=0
+StandardOutput=truncate:/run/$1
+$2
+UNIT
+    systemctl daemon-reload
+    systemctl start tokenbrokerd.service
+}
+
+# Outside of it, root can do all of that.
+/probe >/run/outside
+refused grep refused /run/outside
+
+# In it, the user of the service can do nothing of it, and root could not either.
+probe service
+probe root User=root
+cut --delimiter=' ' --fields=1 /run/outside >/run/tries
+for who in service root; do
+    sed 's/$/ refused/' /run/tries | diff - "/run/$who"
+done
+
+# Each of these directives is what keeps root in it from something: without it, that is let.
+unit=/etc/systemd/system/tokenbrokerd.service
+without() {
+    local directive=$1
+    shift
+    grep --quiet "^$directive=" /units/tokenbrokerd.service
+    sed "/^$directive=/d" /units/tokenbrokerd.service >"$unit"
+    probe without User=root
+    for try in "$@"; do
+        grep "^$try let" /run/without
+    done
+}
+without CapabilityBoundingSet raw-socket
+without LimitCORE core-file
+without LockPersonality personality
+without MemoryDenyWriteExecute executable-memory
+without NoExecPaths execute-a-shell execute-in-state execute-in-tmp execute-in-var-tmp execute-in-shm
+without PrivateDevices devices
+without PrivateTmp read-tmp-of-others
+without ProcSubset kernel-in-proc
+without ProtectControlGroups control-group
+without ProtectHome read-home
+without ProtectProc processes-of-others
+without ProtectSystem write-etc write-usr write-var
+without RestrictAddressFamilies netlink-socket
+without RestrictNamespaces namespace-of-users
+without RestrictSUIDSGID setuid-file
+without SystemCallFilter attach-to-a-process bpf execute-in-memory mount other-memory perf
+without UMask file-for-others
