@@ -27,6 +27,26 @@ fn systemd_has_nothing_to_say_about_the_units() {
     assert!(output.status.success() && complaints.is_empty(), "{complaints}");
 }
 
+/// The manager of a user takes no other root: these are seen with programs in place of ours.
+#[test]
+fn systemd_has_nothing_to_say_about_the_units_of_a_user() {
+    if !systemd_is_here("systemd-analyze") {
+        return;
+    }
+    let units = TempDir::new().unwrap();
+    let verify = |change: fn(String) -> String| {
+        for unit in ["tokenbrokerd.service", "tokenbrokerd.socket"] {
+            let text = source(&format!("user/{unit}")).replace("/usr/bin/tokenbroker", "/bin/true #");
+            fs::write(units.path().join(unit), change(text)).unwrap();
+        }
+        let mut command = Command::new("systemd-analyze");
+        command.args(["--user", "verify", "tokenbrokerd.service"]).current_dir(units.path());
+        complaints(&command.env("XDG_RUNTIME_DIR", units.path()).output().unwrap())
+    };
+    assert_eq!(verify(|text| text), "");
+    assert!(verify(|text| text.replace("UMask=", "UMusk=")).contains("UMusk"));
+}
+
 #[test]
 fn a_mistake_in_a_unit_would_be_noticed() {
     if !systemd_is_here("systemd-analyze") {
@@ -75,6 +95,11 @@ fn the_units_leave_out_what_breaks_callers() {
     let settings: Vec<_> = service.lines().filter(|line| !line.starts_with('#')).collect();
     for broken in ["RuntimeDirectory=", "DynamicUser=", "PrivateUsers="] {
         assert!(!settings.iter().any(|line| line.starts_with(broken)), "{broken}");
+    }
+    // A user's manager has file systems of a service's own in a user namespace alone.
+    let of_user = source("user/tokenbrokerd.service");
+    for broken in ["Private", "Protect", "NoExecPaths=", "BindReadOnlyPaths=", "StateDirectory="] {
+        assert!(!of_user.lines().any(|line| line.starts_with(broken)), "{broken} of a user's service");
     }
     for (unit, path, name) in
         [("tokenbrokerd.socket", "broker.sock", "broker"), ("tokenbrokerd-http.socket", "http.sock", "http")]

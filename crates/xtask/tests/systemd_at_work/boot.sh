@@ -18,6 +18,7 @@ for target in basic local-fs multi-user network nss-user-lookup paths shutdown s
     cp "/usr/lib/systemd/system/$target.target" "$root/units/"
 done
 cp "$workspace"/systemd/*.service "$workspace"/systemd/*.socket "$root/units/"
+cp "$workspace"/systemd/user/* "$root/usr/lib/systemd/user/"
 cp "$workspace/systemd/tokenbroker.sysusers" "$root/usr/lib/sysusers.d/tokenbroker.conf"
 cp "$workspace/packaging/config.toml" "$root/etc/tokenbroker/"
 touch "$root/usr/bin/tokenbrokerd" "$root/usr/bin/tokenbroker"

@@ -46,3 +46,8 @@ fn s66_sigterm_ends_the_daemon_in_good_order_and_callers_get_their_answers() {
 fn what_the_sandbox_refuses_is_refused_and_each_directive_has_its_part_in_it() {
     passes("sandbox.sh");
 }
+
+#[test]
+fn a_user_has_a_broker_of_their_own_in_a_sandbox_without_mounts() {
+    passes("user.sh");
+}
