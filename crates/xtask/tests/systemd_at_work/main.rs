@@ -51,3 +51,8 @@ fn what_the_sandbox_refuses_is_refused_and_each_directive_has_its_part_in_it() {
 fn a_user_has_a_broker_of_their_own_in_a_sandbox_without_mounts() {
     passes("user.sh");
 }
+
+#[test]
+fn s59_the_service_has_its_secrets_in_locked_memory_or_says_what_to_do() {
+    passes("memory.sh");
+}
