@@ -21,6 +21,7 @@ pub(crate) const OF_TESTS: [Peer; 11] = [
     Peer { program: "secret-tool", package: "libsecret-tools", probe: &[] },
     Peer { program: "systemd-analyze", package: "systemd", probe: &[] },
     Peer { program: "curl", package: "curl", probe: &[] },
+    Peer { program: "ip", package: "iproute2", probe: &[] },
     Peer { program: "openssl", package: "openssl", probe: &[] },
     Peer { program: "gdb", package: "gdb", probe: &[] },
     Peer { program: "node", package: "nodejs", probe: &[] },
