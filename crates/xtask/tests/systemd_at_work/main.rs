@@ -56,3 +56,8 @@ fn a_user_has_a_broker_of_their_own_in_a_sandbox_without_mounts() {
 fn s59_the_service_has_its_secrets_in_locked_memory_or_says_what_to_do() {
     passes("memory.sh");
 }
+
+#[test]
+fn audit_files_take_a_drop_in_and_nothing_else() {
+    passes("audit.sh");
+}

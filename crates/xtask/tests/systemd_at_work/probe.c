@@ -207,6 +207,7 @@ int main(void)
     report("execute-in-tmp", executes_in("/tmp"));
     report("execute-in-var-tmp", executes_in("/var/tmp"));
     report("execute-in-shm", executes_in("/dev/shm"));
+    report("execute-in-logs", executes_in("/var/log/tokenbroker"));
     report("execute-in-memory", executes_in_memory());
     report("executable-memory", makes_memory_executable());
     report("setuid-file", makes_a_setuid_file());

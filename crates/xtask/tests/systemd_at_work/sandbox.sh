@@ -3,7 +3,7 @@
 
 cc -o /probe /tests/probe.c
 systemd-sysusers tokenbroker.conf
-mkdir -p /home/probe /var/lib/tokenbroker
+mkdir -p /home/probe /var/lib/tokenbroker /var/log/tokenbroker
 chmod 755 /home/probe
 echo readable | tee /home/probe/readable >/tmp/readable
 chmod a+r /home/probe/readable /tmp/readable
@@ -34,6 +34,12 @@ cut --delimiter=' ' --fields=1 /run/outside >/run/tries
 for who in service root; do
     sed 's/$/ refused/' /run/tries | diff - "/run/$who"
 done
+
+# A directory for audit files, as the unit has it in a comment: both lines are needed.
+probe logs "$(sed -n 's/^#\(LogsDirectory=\|NoExecPaths=\)/\1/p' /units/tokenbrokerd.service)"
+grep '^execute-in-logs refused' /run/logs
+probe logs "$(sed -n 's/^#\(LogsDirectory=\)/\1/p' /units/tokenbrokerd.service)"
+grep '^execute-in-logs let' /run/logs
 
 # Each of these directives is what keeps root in it from something: without it, that is let.
 unit=/etc/systemd/system/tokenbrokerd.service

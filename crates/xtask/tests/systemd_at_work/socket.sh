@@ -27,3 +27,20 @@ refused setpriv --reuid=tokenbroker --regid=tokenbroker --clear-groups tokenbrok
 grep 'hint: stop the other one' /run/second
 [ "$(main_pid)" = "$first" ]
 [ "$(broker get app)" = "$token" ]
+
+# A configuration that is refused is not tried for ever, however long somebody asks. Then an administrator has to look.
+rm /etc/systemd/system/tokenbrokerd.service.d/slow.conf
+systemctl daemon-reload
+mkdir /etc/tokenbroker/conf.d
+echo mistake >/etc/tokenbroker/conf.d/mistake.toml
+systemctl stop tokenbrokerd.service
+refused broker get app --wait 2s
+given_up() {
+    [ "$(systemctl is-active tokenbrokerd.socket)" = failed ]
+}
+wait_for given_up
+grep 'mistake.toml' /place/daemon.log
+rm /etc/tokenbroker/conf.d/mistake.toml
+systemctl reset-failed tokenbrokerd.service
+systemctl start tokenbrokerd.socket
+[ "$(broker get app --wait 20s)" = "$token" ]
