@@ -11,6 +11,7 @@
 //! - [`Keyring`]: a real gnome-keyring on a session bus of its own.
 //! - [`Install`]: a directory with a configuration, a daemon that runs on it, and the command line.
 //! - [`configuration`]: the tables that most tests start from.
+//! - [`Crowd`]: another user, with as many connections as it can get.
 //! - [`Wire`]: a connection to a daemon, for bytes and requests of a test's own.
 //! - [`Workers`]: the test program again, as many processes at once.
 //! - [`simulation`]: days in the life of a token, with both clocks, servers, key store and callers simulated.
@@ -36,6 +37,8 @@ mod client;
 mod clock;
 #[cfg(feature = "servers")]
 pub mod configuration;
+#[cfg(feature = "servers")]
+mod crowd;
 #[cfg(feature = "servers")]
 pub mod hostile;
 #[cfg(feature = "servers")]
@@ -75,6 +78,7 @@ pub use self::{
     certificates::{ClientAuthority, ClientCertificate, Validity},
     client::Client,
     clock::http_date,
+    crowd::Crowd,
     hostile::HostileServer,
     http_callers::HttpCaller,
     install::{Daemon, Install, Output, Run},

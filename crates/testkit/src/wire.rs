@@ -169,6 +169,15 @@ impl Wire {
     }
 }
 
+/// The whole frame of a caller's hello.
+///
+/// # Panics
+///
+/// Never: it is short enough for one.
+pub fn hello() -> Vec<u8> {
+    frame(&CallerHello::OURS.to_bytes()).expect("a hello is short").expose().to_vec()
+}
+
 /// The whole frame of a request.
 ///
 /// # Panics

@@ -1,13 +1,17 @@
 //! Everything a developer runs is `cargo xtask COMMAND`: nothing else has to be installed or remembered.
 
+mod adversary;
 mod advisories;
 mod bench;
 mod cargo_deny;
 mod check;
 mod clock;
 mod demo;
+mod host;
 mod peers;
 mod process;
+mod random;
+mod samples;
 mod shipped;
 mod simulate;
 mod soak;
@@ -44,6 +48,8 @@ enum Command {
     Bench(bench::Bench),
     /// Callers, subscribers, reloads and restarts for as long as you like: no failed get, and nothing that grows
     Soak(soak::Soak),
+    /// Attacks a daemon many thousand times, and counts how often that succeeds; takes root
+    Adversary(adversary::Adversary),
     /// Asks the RustSec database about every dependency; needs the network
     Advisories,
     /// One of the processes of `demo`
@@ -52,6 +58,12 @@ enum Command {
     /// `soak`, with the programs that there are
     #[command(hide = true)]
     SoakHere(soak::Soak),
+    /// `adversary`, with the programs that there are
+    #[command(hide = true)]
+    AdversaryHere(adversary::Adversary),
+    /// One of the processes of `adversary`
+    #[command(hide = true)]
+    AdversaryDenials(adversary::Denials),
     /// `bench`, in the release build of itself
     #[command(hide = true)]
     BenchRelease(bench::Bench),
@@ -80,6 +92,9 @@ fn run(command: Command) -> Result {
         Command::Bench(bench) => bench.run(&Workspace::find()?),
         Command::Soak(soak) => soak.run(&Workspace::find()?),
         Command::SoakHere(soak) => soak.run_here(),
+        Command::Adversary(adversary) => adversary.run(&Workspace::find()?),
+        Command::AdversaryHere(adversary) => adversary.run_here(),
+        Command::AdversaryDenials(denials) => denials.run(),
         Command::Advisories => advisories::run(&Workspace::find()?),
         Command::DemoGets(gets) => gets.run(),
         Command::BenchRelease(bench) => bench.measure(&Workspace::find()?),

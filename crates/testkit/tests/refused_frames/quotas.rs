@@ -1,14 +1,12 @@
 //! Callers that want everything: each user has a quota, and the others don't notice.
 
-use std::io::{BufRead, BufReader};
-use std::os::unix::process::CommandExt;
-use std::process::{Child, Command as Program, Stdio};
 use std::time::Duration;
 
-use tokenbroker_protocol::hello::CallerHello;
-use tokenbroker_protocol::{CONNECTION, Command, FailureCode, GetToken, Response, frame};
+use tokenbroker_protocol::{CONNECTION, Command, FailureCode, GetToken, Response};
 use tokenbroker_testkit::wire::request;
-use tokenbroker_testkit::{Client, Fault, Wire, configuration, programs, require_or_skip, root, wait_until};
+use tokenbroker_testkit::{
+    Client, Crowd, Fault, Wire, configuration, programs, require_or_skip, root, wait_until,
+};
 
 use crate::Host;
 
@@ -65,58 +63,6 @@ fn s10_connections_beyond_the_quota_are_refused_in_words_and_another_user_is_ser
     host.expect_well();
 }
 
-/// Connects so often, says how many connections were served, and holds those until there is nothing more to read.
-const CROWD: &str = r#"
-import socket, sys
-path, hello, ping, wanted = sys.argv[1], bytes.fromhex(sys.argv[2]), bytes.fromhex(sys.argv[3]), int(sys.argv[4])
-def frame(caller):
-    length = int.from_bytes(caller.recv(4, socket.MSG_WAITALL), "little")
-    return caller.recv(length, socket.MSG_WAITALL)
-served = []
-for _ in range(wanted):
-    caller = socket.socket(socket.AF_UNIX)
-    caller.connect(path)
-    try:
-        caller.sendall(hello + ping)
-        frame(caller)
-        # A reply begins with the id of its request; whoever is refused hears why instead.
-        if frame(caller)[:1] == b"\7":
-            served.append(caller)
-    except OSError:
-        pass
-print(len(served), flush=True)
-sys.stdin.read()
-"#;
-
-/// The connections of a user who wants many.
-struct Crowd {
-    process: Child,
-    served: usize,
-}
-
-impl Crowd {
-    fn of(host: &Host, uid: u32, connections: usize) -> Self {
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let hello = hex(frame(&CallerHello::OURS.to_bytes()).unwrap().expose());
-        let ping = hex(&request(7, Command::Ping));
-        let mut python = Program::new("python3");
-        python.args(["-c", CROWD]).arg(host.install.socket()).args([hello, ping, connections.to_string()]);
-        python.uid(uid).gid(uid).stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut process = python.spawn().unwrap();
-        let mut line = String::new();
-        BufReader::new(process.stdout.as_mut().unwrap()).read_line(&mut line).unwrap();
-        Self { served: line.trim().parse().unwrap(), process }
-    }
-}
-
-impl Drop for Crowd {
-    fn drop(&mut self) {
-        // It ends when there is nothing more to read.
-        drop(self.process.stdin.take());
-        let _ended = self.process.wait();
-    }
-}
-
 #[test]
 fn s10_many_users_together_leave_room_for_others_and_for_root() {
     let needed = root().and_then(|()| programs(&["python3"]));
@@ -128,11 +74,11 @@ fn s10_many_users_together_leave_room_for_others_and_for_root() {
     host.install.open_to_other_users();
     // Three quarters of the descriptors for whoever comes first, then sixteen for everybody else, up to seven eighths.
     let crowds = [(ANN, 320), (2002, 20), (2003, 20), (2004, 20), (2005, 20)];
-    let crowds = crowds.map(|(uid, wanted)| Crowd::of(&host, uid, wanted));
-    assert_eq!(crowds.each_ref().map(|crowd| crowd.served), [300, 16, 16, 16, 2]);
+    let crowds = crowds.map(|(uid, wanted)| Crowd::of(&host.install.socket(), uid, wanted));
+    assert_eq!(crowds.each_ref().map(Crowd::served), [300, 16, 16, 16, 2]);
     host.install.cli(["get", "app"]).run().success();
     drop(crowds);
-    wait_until(SOON, || Crowd::of(&host, 2003, 10).served == 10);
+    wait_until(SOON, || Crowd::of(&host.install.socket(), 2003, 10).served() == 10);
     host.expect_well();
 }
 

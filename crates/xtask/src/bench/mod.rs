@@ -18,7 +18,6 @@ mod program;
 mod push;
 mod race;
 mod report;
-mod samples;
 mod scale;
 mod site;
 mod throughput;

@@ -14,10 +14,10 @@ use tokio::time::timeout;
 use super::Settings;
 use super::figure::Figure;
 use super::report::{Entry, Section, Table};
-use super::samples::Rounds;
 use super::site::{self, Site};
 use crate::Result;
 use crate::clock::{Stopwatch, nanoseconds};
+use crate::samples::Rounds;
 
 const SUBSCRIBERS: usize = 1_000;
 

@@ -1,9 +1,9 @@
 //! Contenders taking turns.
 
 use super::report::Entry;
-use super::samples::Rounds;
 use crate::Result;
 use crate::clock::Laps;
+use crate::samples::Rounds;
 
 /// What can be measured, by a caller of the kind that it is meant for.
 pub(crate) trait Contender {

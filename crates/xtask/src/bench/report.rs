@@ -7,8 +7,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::figure::Figure;
-use super::samples::Rounds;
 use crate::Result;
+use crate::samples::Rounds;
 
 /// What a run has measured.
 #[derive(Debug, Serialize)]

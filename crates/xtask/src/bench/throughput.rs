@@ -13,10 +13,10 @@ use super::Settings;
 use super::baseline::echo::{self, Echo, Threads};
 use super::figure::Figure;
 use super::report::{Entry, Section, Table};
-use super::samples::{Rounds, median};
 use super::site::{Exchange, Site};
 use crate::Result;
 use crate::clock::{Laps, Stopwatch};
+use crate::samples::{Rounds, median};
 
 /// The least part of the better raw server's rate that there must be on two CPUs.
 const LEAST: f64 = 0.85;

@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use super::host::Sample;
 use crate::Result;
+use crate::host::Sample;
 
 /// Resident memory may grow by this many KiB, or by [`NOISE_PART`] of it: allocators take and give back in large pieces.
 const NOISE: u64 = 2 * 1024;

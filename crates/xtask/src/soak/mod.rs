@@ -4,11 +4,11 @@
 //! - `site`: the authorization server, the clients and the daemon, which is restarted on a socket that stays
 //! - `callers`: threads that get tokens, and present some of them
 //! - `subscribers`: connections that are told of new tokens
-//! - `host`: what a process takes of the host; `drift`: whether that grows
+//! - `drift`: whether what the daemon takes of the host grows
 
 mod callers;
 mod drift;
-mod host;
+
 mod site;
 mod subscribers;
 
@@ -23,10 +23,10 @@ use tokenbroker_testkit::wait_for;
 
 use self::callers::{Callers, Counts};
 use self::drift::Drift;
-use self::host::Sample;
 use self::site::Site;
 use crate::Result;
 use crate::clock::Stopwatch;
+use crate::host::Sample;
 use crate::process;
 use crate::workspace::Workspace;
 

@@ -9,8 +9,8 @@ use tokenbroker_client::blocking::Broker;
 use tokenbroker_client::protocol::{Command, Storing};
 use tokenbroker_testkit::{AuthServer, Client, Daemon, Install, configuration, wait_for};
 
-use super::host::Sample;
 use crate::Result;
+use crate::host::Sample;
 
 pub(super) const CLIENTS: usize = 1_000;
 

@@ -20,9 +20,10 @@ use self::site::{Running, Site, name};
 use super::Settings;
 use super::figure::Figure;
 use super::report::Section;
-use super::samples::{median, percentile};
 use crate::Result;
 use crate::clock::Stopwatch;
+use crate::random::Random;
+use crate::samples::{median, percentile};
 
 /// Clients that are all warm.
 const MANY: usize = 100_000;
@@ -193,7 +194,7 @@ fn gets(running: &[Running<'_>; 2]) -> Result<[f64; 2]> {
     pin(&everywhere, running)?;
     let brokers = [running[0].broker()?, running[1].broker()?];
     let mut samples = [Vec::new(), Vec::new()];
-    let mut random = Random(1);
+    let mut random = Random::new(1);
     for round in 0..GET_ROUNDS {
         for (which, clients) in [(0, FEW), (1, MANY)] {
             let names: Vec<_> = (0..GETS_PER_ROUND).map(|_| name(random.below(clients))).collect();
@@ -227,29 +228,4 @@ fn reload(broker: &Broker) -> Result<Duration> {
     let stopwatch = Stopwatch::start();
     broker.request(Command::Reload, PATIENCE)?;
     Ok(stopwatch.elapsed())
-}
-
-/// Numbers that no cache can foresee, the same in every run (splitmix64).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) % limit as u64) as usize
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn random_numbers_reach_every_client() {
-        let mut random = Random(1);
-        let drawn: std::collections::BTreeSet<_> = (0..200).map(|_| random.below(FEW)).collect();
-        assert_eq!(drawn, (0..FEW).collect());
-    }
 }

@@ -8,21 +8,21 @@ use crate::Result;
 
 /// Read off `/proc`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Sample {
+pub(crate) struct Sample {
     /// Resident memory, in KiB.
-    pub(super) resident: u64,
-    pub(super) descriptors: usize,
+    pub(crate) resident: u64,
+    pub(crate) descriptors: usize,
     /// Those of the descriptors that are Unix sockets: an authorization server in the same process has others.
-    pub(super) unix_sockets: usize,
-    pub(super) threads: u64,
+    pub(crate) unix_sockets: usize,
+    pub(crate) threads: u64,
 }
 
 impl Sample {
-    pub(super) fn of_this_process() -> Result<Self> {
+    pub(crate) fn of_this_process() -> Result<Self> {
         Self::of(Path::new("/proc/self"))
     }
 
-    pub(super) fn of_process(pid: u32) -> Result<Self> {
+    pub(crate) fn of_process(pid: u32) -> Result<Self> {
         Self::of(Path::new(&format!("/proc/{pid}")))
     }
 
@@ -46,7 +46,7 @@ impl Sample {
     }
 
     /// Memory is no measure of what was forgotten to be closed.
-    pub(super) fn holds_no_more_than(&self, other: &Self) -> bool {
+    pub(crate) fn holds_no_more_than(&self, other: &Self) -> bool {
         self.unix_sockets <= other.unix_sockets && self.threads <= other.threads
     }
 }
