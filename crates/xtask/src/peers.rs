@@ -14,7 +14,7 @@ pub(crate) struct Peer {
 }
 
 /// Those of `test`.
-pub(crate) const OF_TESTS: [Peer; 11] = [
+pub(crate) const OF_TESTS: [Peer; 12] = [
     Peer { program: "gnome-keyring-daemon", package: "gnome-keyring", probe: &[] },
     Peer { program: "dbus-run-session", package: "dbus", probe: &[] },
     Peer { program: "dbus-send", package: "dbus-bin", probe: &[] },

@@ -14,10 +14,12 @@ fn rules(settings: &str, allow: &str) -> Result<Vec<Rule>, String> {
     }
 }
 
+#[expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 fn rule(settings: &str, rule: &str) -> Rule {
     rules(settings, rule).unwrap().remove(0)
 }
 
+#[expect(clippy::unwrap_used, reason = "helpers of tests panic as tests do")]
 fn mistake(settings: &str, rule: &str) -> String {
     rules(settings, rule).unwrap_err()
 }

@@ -1,7 +1,7 @@
 //! SIGKILL at any moment, with credentials being written: the daemon starts again, and what it had promised is there.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -74,7 +74,7 @@ pub(super) fn attempt(extent: Extent) -> Result<Findings> {
 }
 
 /// The versions that were acknowledged, in their order.
-fn set_secrets_until_it_is_gone(socket: &PathBuf) -> Vec<String> {
+fn set_secrets_until_it_is_gone(socket: &Path) -> Vec<String> {
     let mut written = Vec::new();
     // A daemon that is gone before anybody connects is one, too.
     let Ok(broker) = connect(socket) else { return written };
