@@ -31,6 +31,7 @@ mod stall;
 mod startup;
 mod subscribers;
 mod systemd;
+mod unit_rules;
 mod watchdog;
 
 use std::process::ExitCode;

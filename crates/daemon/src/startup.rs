@@ -277,6 +277,7 @@ fn resolve_names(
     own_uid: u32,
 ) -> EventLoop<Reqwest> {
     let config = shared.config.load_full();
+    event_loop.warn_of_units();
     event_loop.permit(access::without_names(&config, own_uid));
     runtime.tasks.block_on(&runtime.runtime, async {
         let mut look_up = tokio::task::spawn_blocking(move || access::resolve(&config, own_uid));

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::fs::{Access, access, statvfs};
-use tokenbroker_core::config::{ClientName, Memory};
+use tokenbroker_core::config::{ClientName, Config, Memory};
 use tokenbroker_core::engine::{ClientStatus, State};
+use tokenbroker_ipc::check_units;
 use tokenbroker_keystore::{CredentialKind, Standing, StoreKind, Stored};
 use tokenbroker_protocol::{Check, Verdict};
 use tokenbroker_secret::locked;
@@ -21,6 +22,7 @@ use crate::convert;
 use crate::key_store::QUICK;
 use crate::memory;
 use crate::shared::{Ask, Report as Of, Shared};
+use crate::unit_rules::{self, Warning};
 
 /// Less is about to be too little for what outlives the daemon.
 const LITTLE_SPACE: u64 = 16 * 1024 * 1024;
@@ -50,6 +52,7 @@ pub(super) async fn run(shared: Arc<Shared>) -> Vec<Check> {
     }
     state_directory(&mut report, &shared.host.state_dir);
     service(&mut report);
+    units(&mut report, &shared.config.load());
     self::audit(&mut report, &shared.audit.state());
     memory(&mut report, shared.config.load().daemon.memory, shared.host.is_system);
     key_store(&mut report, &shared).await;
@@ -173,6 +176,16 @@ fn service(report: &mut Report) {
         None => "",
     };
     report.good("service", format!("started by systemd{passes}"));
+}
+
+/// Whether rules with units can hold here, even if there is none yet.
+fn units(report: &mut Report, config: &Config) {
+    for Warning { finding, remedy } in unit_rules::warnings(config) {
+        report.warn("units", finding, remedy);
+    }
+    if check_units().is_ok() {
+        report.good("units", "callers are pinned, and rules with `unit` can hold");
+    }
 }
 
 fn audit(report: &mut Report, state: &audit::State) {

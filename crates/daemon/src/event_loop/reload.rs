@@ -19,6 +19,7 @@ use crate::http::Http;
 use crate::shared::ReloadRefused;
 use crate::startup::with_source;
 use crate::systemd;
+use crate::unit_rules::{self, Warning};
 
 /// How long reading a configuration and looking up its names may take. One that hangs must not keep later ones out.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -111,8 +112,16 @@ impl<H: Http> EventLoop<H> {
         self.shared.config.store(config);
         self.shared.audit.configured(audit);
         self.unknown.clear();
+        self.warn_of_units();
         self.permit_what_is_known(resolution);
         Ok(())
+    }
+
+    /// Says what is to be known of rules that name units.
+    pub(crate) fn warn_of_units(&self) {
+        for Warning { finding, remedy } in unit_rules::warnings(&self.shared.config.load()) {
+            tracing::warn!(hint = remedy, "{finding}");
+        }
     }
 
     /// Says who may have what from now on. Names that are not known are looked up again later.

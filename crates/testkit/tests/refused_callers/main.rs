@@ -6,7 +6,11 @@
 
 mod administration;
 mod clients;
+mod containers;
+mod explained;
+mod parts;
 mod rules;
+mod units;
 
 use std::time::Duration;
 
@@ -53,15 +57,20 @@ impl Host {
         let server = AuthServer::start();
         install.config(&Self::configuration(&server, daemon, clients));
         let running = install.start();
-        for (name, _) in clients {
-            server.register(Client::secret_post(name, "secret"));
-            install.cli(["secret", "set", name]).stdin("secret").run().success();
-        }
         let host = Self { server, daemon: running, install };
-        for (name, _) in clients {
-            wait_until(SOON, || host.install.status(name)["state"] == "warm");
-        }
+        host.set_secrets(clients);
         host
+    }
+
+    /// Has all clients get their tokens.
+    fn set_secrets(&self, clients: &[(&str, &str)]) {
+        for (name, _) in clients {
+            self.server.register(Client::secret_post(name, "secret"));
+            self.install.cli(["secret", "set", name]).stdin("secret").run().success();
+        }
+        for (name, _) in clients {
+            wait_until(SOON, || self.install.status(name)["state"] == "warm");
+        }
     }
 
     fn configuration(server: &AuthServer, daemon: &str, clients: &[(&str, &str)]) -> String {

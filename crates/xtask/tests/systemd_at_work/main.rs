@@ -61,3 +61,8 @@ fn s59_the_service_has_its_secrets_in_locked_memory_or_says_what_to_do() {
 fn audit_files_take_a_drop_in_and_nothing_else() {
     passes("audit.sh");
 }
+
+#[test]
+fn a_unit_counts_for_who_is_in_it_and_for_nobody_who_only_has_its_name_or_enters_its_group() {
+    passes("units.sh");
+}
