@@ -29,17 +29,33 @@ code() {
     cat "/run/results/$1.group" "/run/results/$1.err"
     [ "$(cat "/run/results/$1.code")" = "$2" ]
 }
+# Units by hand: there is no bus here for systemd-run. A unit is started once its command has ended, unless it says otherwise.
+write_unit() {
+    unit=$1 directory=$2
+    shift 2
+    mkdir -p "$directory"
+    printf '[Service]\nType=oneshot\nExecStart=%s\n' "$1" >"$directory/$unit"
+    shift
+    printf '%s\n' "$@" >>"$directory/$unit"
+}
+in_unit() {
+    unit=$1 command=$2
+    shift 2
+    write_unit "$unit" /etc/systemd/system "$command" User=ann "$@"
+    systemctl daemon-reload
+    systemctl start "$unit"
+}
 explain() {
     broker policy explain app "$@"
 }
 
 # In the unit that a rule names, ann gets the token; outside of it she does not, and reads what a stranger reads.
-systemd-run --unit=signer.service --uid=ann --wait /run/get /run/results/inside
+in_unit signer.service "/run/get /run/results/inside"
 code inside 0
 as_ann /run/get /run/results/outside
 code outside 4
 grep 'is not for this caller, or does not exist' /run/results/outside.err
-systemd-run --unit=another.service --uid=ann --wait /run/get /run/results/another
+in_unit another.service "/run/get /run/results/another"
 code another 4
 
 # A user's own unit of the same name is not the system's, and one that a rule names as a user's counts.
@@ -58,18 +74,20 @@ install --directory --owner=2001 --group=2001 --mode=0700 /run/user/2001
 systemctl daemon-reload
 systemctl start user@2001.service
 of_ann() {
-    as_ann env XDG_RUNTIME_DIR=/run/user/2001 systemd-run --user --wait "$@"
+    write_unit "$1" /etc/systemd/user "$2"
+    as_ann env XDG_RUNTIME_DIR=/run/user/2001 systemctl --user daemon-reload
+    as_ann env XDG_RUNTIME_DIR=/run/user/2001 systemctl --user start "$1"
 }
-of_ann --unit=signer.service /run/get /run/results/same-name
+of_ann signer.service "/run/get /run/results/same-name"
 code same-name 4
 grep user@2001.service /run/results/same-name.group
-of_ann --unit=own.service /run/get /run/results/own
+of_ann own.service "/run/get /run/results/own"
 code own 0
 
 # The group of a unit with Delegate= is its user's, any process of whom can enter it: it counts for nobody, not even for the
 # unit's own processes.
-systemd-run --unit=delegated.service --uid=ann --property=Delegate=yes sleep infinity
-systemd-run --unit=plain.service --uid=ann sleep infinity
+in_unit delegated.service "sleep infinity" Type=exec Delegate=yes
+in_unit plain.service "sleep infinity" Type=exec
 explain --pid "$(systemctl show --property=MainPID --value delegated.service)" >/run/explained
 cat /run/explained
 grep 'may not have the token' /run/explained
@@ -79,11 +97,11 @@ bash -c 'echo $$ >/sys/fs/cgroup/system.slice/delegated.service/cgroup.procs
     exec setpriv --reuid=2001 --regid=2001 --clear-groups /run/get /run/results/entered'
 grep /system.slice/delegated.service /run/results/entered.group
 code entered 4
-systemd-run --unit=delegated2.service --uid=ann --property=Delegate=yes --wait /run/get /run/results/delegated
+in_unit delegated2.service "/run/get /run/results/delegated" Delegate=yes
 code delegated 4
 
 # What is explained is what counts.
-systemd-run --unit=signer.service --uid=ann sleep infinity
+in_unit signer.service "sleep infinity" Type=exec
 signer=$(systemctl show --property=MainPID --value signer.service)
 explain --pid "$signer" | grep "process $signer of uid 2001, unit signer.service may have the token"
 explain --pid "$(systemctl show --property=MainPID --value plain.service)" |
