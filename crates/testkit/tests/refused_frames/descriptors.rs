@@ -1,6 +1,7 @@
 //! A daemon that has no descriptor left for one more caller, and a descriptor that goes from one caller to another.
 
 use std::fs::{self, File};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command as Program, Stdio};
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use tokenbroker_protocol::{Command, GetToken, Reply, Response};
 use tokenbroker_testkit::wire::request;
-use tokenbroker_testkit::{Stopwatch, require_or_skip, root, wait_until};
+use tokenbroker_testkit::{Stopwatch, Wire, require_or_skip, root, wait_until};
 
 use crate::Host;
 
@@ -36,6 +37,14 @@ fn s11_out_of_descriptors_the_daemon_waits_without_spinning_and_recovers_by_itse
     // What the daemon does not accept waits in the kernel's queue.
     let callers: Vec<_> = (0..2 * DESCRIPTORS).map(|_| host.dial()).collect();
     wait_until(SOON, || host.daemon.log().contains("connections can't be accepted"));
+    // Not even the caller for whom there was a descriptor, and none to find out who it is.
+    let has_ended = |caller: &&Wire| {
+        let mut end = caller.try_clone().unwrap();
+        end.set_nonblocking(true).unwrap();
+        matches!(end.read(&mut [0]), Ok(0))
+    };
+    let ended = callers.iter().filter(has_ended).count();
+    assert_eq!(ended, 0, "who can't be served yet waits");
 
     let (before, watch) = (processor_time(host.daemon.pid()), Stopwatch::start());
     // Callers that say nothing have five seconds: the queue moves on only then.
