@@ -1,16 +1,19 @@
-//! What is looked for: a mark that is in every secret and token, in all the forms in which it may come out.
+//! What is looked for: marks that are in every secret and token, in all the forms in which they may come out.
 
 use std::collections::BTreeSet;
 
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 
-/// In every secret and token. It has characters that every encoding changes.
-pub(crate) const MARK: &str = "Cn4ry+7/qZ=kV9~x2";
+/// In every secret. It has characters that every encoding changes.
+pub(crate) const SECRET_MARK: &str = "Cn4ry+7/qZ=kV9~x2";
 
-/// A secret or token that nobody else has.
+/// In every token. It has nothing in common with the other: what hides the one must not hide the other by chance.
+pub(crate) const TOKEN_MARK: &str = "t0Ken=W3/bd~8+GmP";
+
+/// A secret that nobody else has.
 pub(crate) fn canary(kind: &str, number: usize) -> String {
-    format!("{kind}.{number:04}.{MARK}.{number:04}.{MARK}")
+    format!("{kind}.{number:04}.{SECRET_MARK}.{number:04}.{SECRET_MARK}")
 }
 
 /// Byte strings that must not be found.
@@ -109,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_planted_canary_is_found_in_every_form() {
-        let needles = Needles::of(&[MARK.as_bytes()]);
+        let needles = Needles::of(&[SECRET_MARK.as_bytes(), TOKEN_MARK.as_bytes()]);
         let canary = canary("secret", 7);
         let noise = "nothing to see ".repeat(100);
         assert!(needles.find(noise.as_bytes()).is_empty());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde_json::{Map, Value};
 use tokenbroker_testkit::{AuthServer, Client, Daemon, Fault, Install, Output, configuration, wait_until};
 
-use crate::marks::{MARK, Needles, canary};
+use crate::marks::{Needles, SECRET_MARK, TOKEN_MARK, canary};
 use crate::places;
 
 /// As many secrets, and as many tokens: a thousand.
@@ -28,10 +28,10 @@ pub(crate) struct Site {
     clients: usize,
 }
 
-/// Tokens of the server, with the mark.
+/// Tokens of the server, with their mark.
 fn mark(reply: &mut Map<String, Value>) {
     if let Some(token) = reply.get("access_token").and_then(Value::as_str) {
-        let marked = format!("{token}.{MARK}.{token}.{MARK}");
+        let marked = format!("{token}.{TOKEN_MARK}.{token}.{TOKEN_MARK}");
         reply.insert("access_token".into(), marked.into());
     }
 }
@@ -66,7 +66,13 @@ impl Site {
         text += &format!("[daemon]\nhttp_socket = {:?}\n", install.http_socket());
         install.config(&text);
         let daemon = Some(install.start());
-        Self { install, server, needles: Needles::of(&[MARK.as_bytes()]), daemon, clients }
+        Self {
+            install,
+            server,
+            needles: Needles::of(&[SECRET_MARK.as_bytes(), TOKEN_MARK.as_bytes()]),
+            daemon,
+            clients,
+        }
     }
 
     pub(crate) fn daemon(&self) -> &Daemon {

@@ -5,7 +5,7 @@ use std::fs;
 use tokenbroker_client::blocking::Broker;
 use tokenbroker_testkit::Fault;
 
-use crate::marks::{MARK, canary};
+use crate::marks::{TOKEN_MARK, canary};
 use crate::site::{Site, client};
 
 /// What reads.
@@ -45,7 +45,7 @@ pub(crate) fn read_everything(site: &Site) {
     let token = broker.token("c0001").unwrap();
     assert_eq!(site.needles.find(format!("{token:?}").as_bytes()), [""; 0]);
     let newer = broker.rejected(&token).unwrap();
-    assert!(newer.value().contains(MARK) && newer.value() != token.value());
+    assert!(newer.value().contains(TOKEN_MARK) && newer.value() != token.value());
 }
 
 /// What writes.
