@@ -6,6 +6,8 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value};
 use tokenbroker_testkit::{AuthServer, Client, Daemon, Fault, Install, Output, configuration, wait_until};
 
@@ -24,6 +26,8 @@ pub(crate) struct Site {
     pub(crate) install: Install,
     pub(crate) server: AuthServer,
     pub(crate) needles: Needles,
+    /// A private key in PEM, of which the needles are a part.
+    pub(crate) key: String,
     daemon: Option<Daemon>,
     clients: usize,
 }
@@ -34,6 +38,15 @@ fn mark(reply: &mut Map<String, Value>) {
         let marked = format!("{token}.{TOKEN_MARK}.{token}.{TOKEN_MARK}");
         reply.insert("access_token".into(), marked.into());
     }
+}
+
+/// A key for EdDSA in PEM, and what is private of it.
+fn private_key(install: &Install) -> (String, Vec<u8>) {
+    let pem = install.program("openssl").args(["genpkey", "-algorithm", "ed25519"]).run().success();
+    let text: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
+    let der = STANDARD.decode(text).unwrap();
+    // RFC 8410 section 7: the last 32 bytes.
+    (pem, der[der.len() - 32..].to_vec())
 }
 
 impl Site {
@@ -63,16 +76,13 @@ impl Site {
             text += "scope = \"a b\"\n";
         }
         text += &configuration::client("signer", "as", "private_key_jwt");
+        text += "assertion_alg = \"EdDSA\"\n";
         text += &format!("[daemon]\nhttp_socket = {:?}\n", install.http_socket());
         install.config(&text);
         let daemon = Some(install.start());
-        Self {
-            install,
-            server,
-            needles: Needles::of(&[SECRET_MARK.as_bytes(), TOKEN_MARK.as_bytes()]),
-            daemon,
-            clients,
-        }
+        let (key, seed) = private_key(&install);
+        let needles = Needles::of(&[SECRET_MARK.as_bytes(), TOKEN_MARK.as_bytes(), &seed]);
+        Self { install, server, needles, key, daemon, clients }
     }
 
     pub(crate) fn daemon(&self) -> &Daemon {

@@ -50,13 +50,11 @@ pub(crate) fn read_everything(site: &Site) {
 
 /// What writes.
 pub(crate) fn change_credentials(site: &Site) {
-    let key = site.install.program("openssl").args(["genpkey", "-algorithm", "ed25519"]).run();
-    let ec = key.success();
     for (arguments, stdin) in [
-        (&["key", "generate", "signer", "--alg", "ES256"][..], ""),
+        (&["key", "generate", "signer", "--alg", "EdDSA"][..], ""),
         (&["key", "public", "signer"], ""),
         (&["key", "public", "signer", "--format", "jwks"], ""),
-        (&["key", "import", "signer", "--alg", "EdDSA"], &ec),
+        (&["key", "import", "signer", "--alg", "EdDSA"], &site.key),
         (&["key", "import", "signer"], "no key at all"),
         (&["key", "retire", "signer", "--kid", "unknown"], ""),
         (&["secret", "set", "c0000", "--next"], &canary("next", 0)),
@@ -70,6 +68,10 @@ pub(crate) fn change_credentials(site: &Site) {
     ] {
         site.checked(site.install.cli(arguments).stdin(stdin).run());
     }
+    let listed = site.run(&["key", "list", "signer", "--json"]);
+    assert!(listed.stdout.contains("EdDSA"), "{listed:?}");
+    // It signs with what was imported; the server does not know that key.
+    site.run(&["test", "signer"]);
     for argument in [canary("argument", 1), format!("--{}", canary("option", 1))] {
         // It was told already, and is not told again.
         let refused = site.install.cli(["secret", "set", "c0000", &argument]).run();
