@@ -201,6 +201,7 @@ int main(void)
     report("write-usr", writes("/usr/probe"));
     report("write-var", writes("/var/probe"));
     report("read-home", reads("/home/probe/readable"));
+    report("read-home-of-root", reads("/root/readable"));
     report("read-tmp-of-others", reads("/tmp/readable"));
     report("execute-a-shell", executes("/bin/sh"));
     report("execute-in-state", executes_in(STATE));
@@ -219,6 +220,7 @@ int main(void)
     report("attach-to-a-process", attaches_to_a_process());
     report("namespace-of-users", enters_a_namespace(CLONE_NEWUSER));
     report("namespace-of-mounts", enters_a_namespace(CLONE_NEWNS));
+    report("namespace-of-another", looked_at(setns(-1, CLONE_NEWNET)));
     report("raw-socket", has_socket(AF_INET, SOCK_RAW, IPPROTO_ICMP));
     report("packet-socket", has_socket(AF_PACKET, SOCK_DGRAM, 0));
     report("netlink-socket", has_socket(AF_NETLINK, SOCK_RAW, 0));

@@ -5,8 +5,8 @@ cc -o /probe /tests/probe.c
 systemd-sysusers tokenbroker.conf
 mkdir -p /home/probe /var/lib/tokenbroker /var/log/tokenbroker
 chmod 755 /home/probe
-echo readable | tee /home/probe/readable >/tmp/readable
-chmod a+r /home/probe/readable /tmp/readable
+echo readable | tee /home/probe/readable /root/readable >/tmp/readable
+chmod a+r /home/probe/readable /root/readable /tmp/readable
 mount --bind /probe /usr/bin/tokenbrokerd
 
 # Runs the unit, once and to its end. What it says is in /run/NAME.
@@ -62,11 +62,11 @@ without PrivateDevices devices
 without PrivateTmp read-tmp-of-others
 without ProcSubset kernel-in-proc
 without ProtectControlGroups control-group
-without ProtectHome read-home
+without ProtectHome read-home read-home-of-root
 without ProtectProc processes-of-others
 without ProtectSystem write-etc write-usr write-var
 without RestrictAddressFamilies netlink-socket
-without RestrictNamespaces namespace-of-users
+without RestrictNamespaces namespace-of-users namespace-of-another
 without RestrictSUIDSGID setuid-file
 without SystemCallFilter attach-to-a-process bpf execute-in-memory mount other-memory perf
 without UMask file-for-others

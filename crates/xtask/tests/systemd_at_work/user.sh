@@ -73,7 +73,7 @@ LimitCORE core-file
 LockPersonality personality
 MemoryDenyWriteExecute executable-memory
 RestrictAddressFamilies netlink-socket
-RestrictNamespaces namespace-of-users
+RestrictNamespaces namespace-of-users namespace-of-another
 RestrictSUIDSGID setuid-file
 SystemCallFilter attach-to-a-process clock mount other-memory
 UMask file-for-others
