@@ -8,7 +8,7 @@ use std::{env, fs, io};
 use crate::steps::Steps;
 use crate::tally::Tally;
 use crate::workspace::Workspace;
-use crate::{Result, cargo_deny, check, peers, process, simulate};
+use crate::{Result, adversary, cargo_deny, check, peers, process, simulate};
 
 /// Goes on after a step that failed, so that one run tells all there is to tell.
 ///
@@ -29,6 +29,7 @@ pub(crate) fn run(workspace: &Workspace) -> Result {
     if steps.take("build", || process::run(&mut workspace.cargo(["build", "--workspace"]))) {
         steps.take("tests", || tests(workspace, &skipped, &mut tally));
         steps.take("examples in the documentation", || doc_tests(workspace, &mut tally));
+        steps.take("adversary", || adversary(workspace, &skipped));
         steps.take("soak", || soak(workspace));
         steps.take("demo", || process::run(&mut workspace.cargo(["run", "--package=xtask", "--", "demo"])));
     }
@@ -76,6 +77,15 @@ fn simulation(workspace: &Workspace, tally: &mut Tally) -> Result {
     let mut test = workspace.cargo(["test"]);
     test.args(simulate::BUILD).args(["--lib", "--test=simulation", "--no-fail-fast"]);
     tally.run(&mut test)
+}
+
+/// A few of what are many thousands in the long form.
+fn adversary(workspace: &Workspace, skipped: &SkippedSuites) -> Result {
+    if let Err(lacking) = adversary::possible() {
+        return skipped.add(&format!("SUITE NOT RUN: adversary: {lacking}"));
+    }
+    let mut attacks = workspace.cargo(["run", "--package=xtask", "--", "adversary-here", "--short"]);
+    process::run(attacks.env("TOKENBROKER_BIN_DIR", workspace.target().join("debug")))
 }
 
 /// Two minutes of what can go on for hours: in less, too little is left once every client was renewed.

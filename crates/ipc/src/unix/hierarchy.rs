@@ -78,7 +78,9 @@ impl Hierarchy {
     fn find(cgroup_of_pid_1: &str, mounts: &str) -> Option<Self> {
         let root = |kind: Kind| Some((kind, kind.find(cgroup_of_pid_1)?.strip_suffix(OWN_GROUP)?));
         let (kind, root) = root(Kind::Unified).or_else(|| root(Kind::Named))?;
-        let mount = mounts.lines().find_map(|line| kind.mounted(line));
+        // One that was mounted in another namespace of control groups may show something else.
+        let shows_root = |seen: &str| format!("{root}/").starts_with(&format!("{seen}/"));
+        let mount = mounts.lines().filter_map(|line| kind.mounted(line)).find(|(_, seen)| shows_root(seen));
         Some(Self { kind, root: root.to_owned(), mount })
     }
 
@@ -140,6 +142,16 @@ mod tests {
          31 30 0:27 / /sys/fs/cgroup/systemd rw shared:9 - cgroup cgroup rw,xattr,name=systemd\n\
          32 30 0:28 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n\
          35 30 0:29 / /sys/fs/cgroup/unified ro,nosuid shared:8 - cgroup2 cgroup2 rw\n";
+
+    #[test]
+    fn of_several_mounts_the_one_that_shows_the_root_counts() {
+        let outside = "20 30 0:29 /../.. /mnt/outside rw - cgroup2 cgroup2 rw\n";
+        let part = "21 30 0:29 /user.slice /mnt/part rw - cgroup2 cgroup2 rw\n";
+        let found = Hierarchy::find("0::/init.scope\n", &format!("{outside}{part}{MOUNTS}")).unwrap();
+        assert_eq!(found, unified());
+        let none = Hierarchy::find("0::/init.scope\n", &format!("{outside}{part}")).unwrap();
+        assert_eq!(none.directory(Path::new("/")), None);
+    }
 
     fn unified() -> Hierarchy {
         Hierarchy::find("0::/init.scope\n", MOUNTS).unwrap()

@@ -19,6 +19,7 @@ mod site;
 use std::process::Command;
 
 use clap::ValueEnum;
+use tokenbroker_testkit::{programs, root};
 
 pub(crate) use self::denials::Denials;
 
@@ -101,8 +102,7 @@ impl Adversary {
 
     /// Attacks the programs that `TOKENBROKER_BIN_DIR` names.
     pub(crate) fn run_here(&self) -> Result {
-        tokenbroker_testkit::root()?;
-        tokenbroker_testkit::programs(&["bash", "mount", "python3", "setpriv", "unshare"])?;
+        possible()?;
         let extent = if self.short { Extent::Short } else { Extent::Whole };
         let mut wrong = Vec::new();
         for attack in Attack::value_variants() {
@@ -129,6 +129,16 @@ impl Attack {
             Self::Denials => denials::attempt(extent),
         }
     }
+}
+
+/// Whether this host has what the attacks take.
+///
+/// # Errors
+///
+/// What it lacks.
+pub(crate) fn possible() -> std::result::Result<(), String> {
+    root()?;
+    programs(&["bash", "mount", "python3", "setpriv", "unshare"])
 }
 
 fn hex(bytes: &[u8]) -> String {
