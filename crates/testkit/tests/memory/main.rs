@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, Signal, prlimit};
 use serde_json::Value;
 use tokenbroker_testkit::{
-    AuthServer, Client, Daemon, Install, Run, configuration, require_or_skip, root, wait_until,
+    AuthServer, Client, Daemon, Fault, Install, Run, configuration, require_or_skip, root, wait_until,
 };
 
 const SECRET: &str = "memory-test-secret-8f3b1c";
@@ -107,6 +107,38 @@ fn s59_a_small_limit_gives_little_memory_and_no_failure() {
         assert!(locked(&daemon) == 512, "{}", locked(&daemon));
         assert!(!daemon.log().contains("swapped"), "{}", daemon.log());
     }
+}
+
+/// Four runs, of which tokens get three; each of these is too long for less than one.
+#[test]
+fn s59_tokens_that_find_no_room_are_served_all_the_same_and_said_to_be_elsewhere() {
+    let server = AuthServer::start();
+    server.set_fault(Fault::Edited(|reply| {
+        let token = reply.get("access_token").and_then(Value::as_str).map(|token| token.repeat(700));
+        reply.insert("access_token".into(), token.unwrap_or_default().into());
+    }));
+    let install = Install::new();
+    let names: Vec<String> = (0..8).map(|number| format!("c{number}")).collect();
+    let mut text = configuration::issuer("as", &server);
+    for name in &names {
+        server.register(Client::secret_basic(name, SECRET));
+        text += &configuration::client(name, "as", "client_secret_basic");
+    }
+    install.config(&format!("{text}[daemon]\n"));
+    let _daemon = start_limited(&install, 300);
+    for name in &names {
+        install.cli(["secret", "set", name]).stdin(SECRET).run().success();
+        assert!(install.cli(["get", name]).run().success().len() > 16 * 1024);
+    }
+    let (verdict, words) = doctor(&install);
+    assert_eq!(verdict, "warning", "{words}");
+    assert!(words.starts_with("256 KiB locked by ") && words.contains("found no room"), "{words}");
+    assert!(words.contains("LimitMEMLOCK="), "{words}");
+
+    for name in &names {
+        install.cli(["secret", "remove", name]).run().success();
+    }
+    assert_eq!(doctor(&install).0, "good", "they are gone");
 }
 
 #[test]
