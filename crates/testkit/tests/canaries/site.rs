@@ -77,7 +77,8 @@ impl Site {
         }
         text += &configuration::client("signer", "as", "private_key_jwt");
         text += "assertion_alg = \"EdDSA\"\n";
-        text += &format!("[daemon]\nhttp_socket = {:?}\n", install.http_socket());
+        let (http, audit) = (install.http_socket(), install.state_dir().join("audit.json"));
+        text += &format!("[daemon]\nhttp_socket = {http:?}\naudit = {audit:?}\n");
         install.config(&text);
         let daemon = Some(install.start());
         let (key, seed) = private_key(&install);
@@ -194,6 +195,8 @@ impl Site {
     pub(crate) fn assert_clean(&self) {
         let log = self.daemon().log();
         assert!(log.contains("TRACE"), "the log tells all");
+        let audited = fs::metadata(self.install.state_dir().join("audit.json")).unwrap().len();
+        assert!(audited > 0, "what was handed out is on record");
         let found = [
             places::files(&self.needles, self.install.path()),
             places::command_line(&self.needles, self.daemon().pid()),

@@ -27,6 +27,7 @@ pub(crate) fn read_everything(site: &Site) {
         &["test", "c0002", "--json"],
         &["renew", "c0000"],
         &["reload"],
+        &["policy", "explain", "c0000", "--user", "root"],
         &["get", "nobody"],
         &["get", "c0000", "--scope", "not-one-of-its"],
     ] {
