@@ -114,7 +114,7 @@ impl Quotas {
         users.usage.insert(uid, Arc::clone(&usage));
         users.taken += 1;
         drop(users);
-        Ok(Admission { quotas: Arc::clone(self), uid, usage, bytes: 0 })
+        Ok(Admission { quotas: Arc::clone(self), uid, usage, bytes: 0, known: None })
     }
 
     fn too_many_together(&self, taken: u32) -> Failure {
@@ -150,6 +150,7 @@ pub(crate) struct Admission {
     uid: u32,
     usage: Arc<Usage>,
     bytes: usize,
+    known: Option<Room>,
 }
 
 impl Admission {
@@ -182,6 +183,16 @@ impl Admission {
     pub(crate) fn room(&self, bytes: usize) -> Result<Room, Failure> {
         self.take(bytes)?;
         Ok(Room { usage: Arc::clone(&self.usage), bytes })
+    }
+
+    /// Counts what is known of the caller as held while it is connected: it can be in 65,536 groups.
+    ///
+    /// # Errors
+    ///
+    /// If that is too much for the user, together with its other connections.
+    pub(crate) fn knowing(mut self, groups: &[u32]) -> Result<Self, Failure> {
+        self.known = Some(self.room(size_of_val(groups))?);
+        Ok(self)
     }
 
     /// How many bytes the connection holds now.
@@ -328,6 +339,17 @@ mod tests {
         assert!(quotas.admit(1001).unwrap().turn().try_lock().is_ok());
         drop(held);
         assert!(other.turn().try_lock().is_ok());
+    }
+
+    #[test]
+    fn s10_a_caller_in_very_many_groups_has_fewer_connections() {
+        let (quotas, groups) = (quotas(32), vec![7; 65_536]);
+        let admit = || quotas.admit(1000).and_then(|admission| admission.knowing(&groups));
+        let admitted = [admit().unwrap(), admit().unwrap()];
+        assert_eq!(admit().unwrap_err().code, FailureCode::TooMuch);
+        assert!(quotas.admit(1001).unwrap().knowing(&groups).is_ok());
+        drop(admitted);
+        assert!(admit().is_ok() && quotas.users().usage.is_empty());
     }
 
     #[test]

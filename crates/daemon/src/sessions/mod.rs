@@ -58,7 +58,7 @@ pub(crate) async fn accept<C: Future<Output = ()> + Send + 'static>(
             Ok((stream, Ok(peer))) => {
                 out_of_order = false;
                 let span = tracing::debug_span!("caller", uid = peer.uid, pid = peer.pid);
-                let admission = shared.quotas.admit(peer.uid);
+                let admission = shared.quotas.admit(peer.uid).and_then(|one| one.knowing(&peer.groups));
                 if admission.is_err() {
                     shared.audit.refused(Some(&peer), "too_many_connections");
                 }

@@ -60,7 +60,7 @@ impl Process {
         }
     }
 
-    /// Who it is now, as far as it can be told: its user, its groups and its units.
+    /// Who it is now, as far as it can be told of a caller: its user, its groups and its units.
     ///
     /// # Errors
     ///
@@ -70,7 +70,8 @@ impl Process {
         self.check_running()?;
         let (uid, gid, mut groups) = ids(&status?).ok_or(IdentityError::Unknown)?;
         groups.sort_unstable();
-        let units = self.units(uid)?;
+        // Where callers are not pinned their units don't count, though this process is.
+        let units = if pins_callers() { self.units(uid)? } else { Units::unknown(NoUnit::NotPinned) };
         Ok(PeerIdentity { uid, gid, pid: Some(self.pid), groups, units })
     }
 

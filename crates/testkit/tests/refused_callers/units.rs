@@ -51,6 +51,10 @@ fn s75_without_peer_pidfds_users_and_groups_count_and_units_are_refused_and_that
     host.by(ANN, &["get", "unit"]).run().refused(4, &["is not for this caller, or does not exist"]);
     host.install.cli(["get", "own"]).run().success();
 
+    let this = std::process::id().to_string();
+    let explained = host.install.cli(["policy", "explain", "unit", "--pid", &this]).run().success();
+    assert!(explained.contains("the kernel does not pin callers"), "{explained}");
+
     let words = "no rule with `unit` or `user_unit` holds for anybody: \
                  the kernel does not pin callers: that takes Linux 6.5";
     assert_eq!(host.daemon.log().matches(words).count(), 1, "{}", host.daemon.log());
