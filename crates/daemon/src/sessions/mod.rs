@@ -55,12 +55,14 @@ pub(crate) async fn accept<C: Future<Output = ()> + Send + 'static>(
             () = shared.stopping.cancelled() => break,
         };
         match accepted {
-            Ok((stream, Ok(peer))) => {
+            Ok((stream, Ok(mut peer))) => {
                 out_of_order = false;
                 let span = tracing::debug_span!("caller", uid = peer.uid, pid = peer.pid);
                 let admission = shared.quotas.admit(peer.uid).and_then(|one| one.knowing(&peer.groups));
                 if admission.is_err() {
                     shared.audit.refused(Some(&peer), "too_many_connections");
+                    // There can be very many, and many are refused at a time.
+                    peer.groups = Vec::new();
                 }
                 connections.spawn(converse(stream, peer, admission).instrument(span));
             }
