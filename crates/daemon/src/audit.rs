@@ -115,8 +115,11 @@ impl Audit {
     /// A new configuration is in force. A file was opened anew, so that one that was moved away is let go of.
     pub(crate) fn configured(&self, sink: Sink) {
         self.configuration.fetch_add(1, Ordering::Relaxed);
-        let is_the_same = matches!(sink, Sink::Journal(_)) && self.state().place == Place::Journal;
-        if !is_the_same {
+        let (before, after) = (self.state().place, sink.place());
+        if before != after {
+            self.queue.put(now(None, Event::Stopped));
+        }
+        if before != after || !matches!(after, Place::Journal) {
             self.queue.replace(sink);
             self.queue.put(now(None, Event::Started));
         }

@@ -10,7 +10,7 @@ use tokenbroker_core::time::Moment;
 
 use super::records::Kind;
 
-/// So many users have budgets of their own at a time; those beyond share one.
+/// So many users have budgets of their own for a kind of record at a time; those beyond share one.
 const MOST_USERS: usize = 1024;
 
 /// How many records of a kind a user may cause at once, and how long it takes until it may cause one more.
@@ -30,12 +30,12 @@ impl Kind {
     }
 }
 
-/// Whose budget it is: a user and a kind of record. `None` is whoever has none of its own.
-type Of = (Option<u32>, Kind);
-
-/// What each user has left.
+/// What each user has left, by kind: very many users who are denied leave those who get tokens theirs.
 #[derive(Debug, Default)]
-pub(super) struct Budgets(HashMap<Of, Budget>);
+pub(super) struct Budgets(HashMap<Kind, Users>);
+
+/// `None` is whoever has no budget of its own.
+type Users = HashMap<Option<u32>, Budget>;
 
 /// What is spent grows back: it is whole again at a moment that each record puts off.
 #[derive(Debug)]
@@ -49,8 +49,9 @@ impl Budgets {
     /// Whether there is room for one more record; if not, it is counted.
     pub(super) fn spend(&mut self, uid: Option<u32>, kind: Kind, now: Moment) -> bool {
         let Rate { at_once, every } = kind.rate();
-        let of = self.whose(uid, kind, now);
-        let budget = self.0.entry(of).or_insert(Budget { whole_at: now, more: 0 });
+        let users = self.0.entry(kind).or_default();
+        let whose = whose(users, uid, now);
+        let budget = users.entry(whose).or_insert(Budget { whole_at: now, more: 0 });
         let whole_at = budget.whole_at.max(now).after(every);
         let has_room = now.until(whole_at) <= every * at_once;
         if has_room {
@@ -63,19 +64,21 @@ impl Budgets {
 
     /// What was counted since this was last asked, by user and kind.
     pub(super) fn sum_up(&mut self) -> Vec<(Option<u32>, Kind, u64)> {
-        let counted = self.0.iter_mut().filter(|(_, budget)| budget.more > 0);
-        counted.map(|((uid, kind), budget)| (*uid, *kind, std::mem::take(&mut budget.more))).collect()
+        let all = self.0.iter_mut().flat_map(|(kind, users)| users.iter_mut().map(move |user| (kind, user)));
+        let counted = all.filter(|(_, (_, budget))| budget.more > 0);
+        counted.map(|(kind, (uid, budget))| (*uid, *kind, std::mem::take(&mut budget.more))).collect()
     }
+}
 
-    fn whose(&mut self, uid: Option<u32>, kind: Kind, now: Moment) -> Of {
-        if self.0.len() >= MOST_USERS && !self.0.contains_key(&(uid, kind)) {
-            self.0.retain(|_, budget| budget.whole_at > now || budget.more > 0);
-            if self.0.len() >= MOST_USERS {
-                return (None, kind);
-            }
+/// The user itself, or whoever has no budget of its own.
+fn whose(users: &mut Users, uid: Option<u32>, now: Moment) -> Option<u32> {
+    if users.len() >= MOST_USERS && !users.contains_key(&uid) {
+        users.retain(|_, budget| budget.whole_at > now || budget.more > 0);
+        if users.len() >= MOST_USERS {
+            return None;
         }
-        (uid, kind)
     }
+    uid
 }
 
 #[cfg(test)]
@@ -114,8 +117,14 @@ mod tests {
         for uid in 0..100_000 {
             budgets.spend(Some(uid), Kind::Denied, at(0));
         }
-        assert!(budgets.0.len() <= MOST_USERS + 1, "{}", budgets.0.len());
+        let users = |budgets: &Budgets| budgets.0[&Kind::Denied].len();
+        assert!(users(&budgets) <= MOST_USERS + 1, "{}", users(&budgets));
+        assert_eq!(
+            spent(&mut budgets, 100_001, Kind::Token, at(0), 2000),
+            1000,
+            "tokens have room of their own"
+        );
         assert!(budgets.spend(Some(100_000), Kind::Denied, at(1000)), "those who are quiet make room");
-        assert!(budgets.0.len() <= MOST_USERS + 1);
+        assert!(users(&budgets) <= MOST_USERS + 1);
     }
 }

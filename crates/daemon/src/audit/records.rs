@@ -151,6 +151,11 @@ impl Record {
 }
 
 impl Event {
+    /// Whether somebody got nothing, and that is all: anybody can cause very many of these.
+    pub(super) fn is_a_refusal(&self) -> bool {
+        matches!(self, Self::Denied(_) | Self::Refused { .. })
+    }
+
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Token { .. } => Kind::Token.name(),

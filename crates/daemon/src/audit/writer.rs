@@ -19,6 +19,9 @@ use crate::clock;
 /// Records that wait to be written, at most; each takes a few hundred bytes.
 const MOST_WAITING: usize = 1024;
 
+/// Of them, those that say only that somebody got nothing: however many there are, what was handed out finds room.
+const MOST_REFUSALS_WAITING: usize = MOST_WAITING / 4 * 3;
+
 /// How long it is waited after a record could not be written.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -60,7 +63,7 @@ impl Sink {
         }
     }
 
-    fn place(&self) -> Place {
+    pub(super) fn place(&self) -> Place {
         match self {
             Self::Journal(_) => Place::Journal,
             Self::File(file) => Place::File(file.path().display().to_string()),
@@ -99,8 +102,9 @@ pub(super) struct Queue {
 #[derive(Debug)]
 struct Waiting {
     records: VecDeque<Record>,
-    /// Another place, from the next record on.
+    /// Another place, after so many of the records.
     sink: Option<Sink>,
+    ahead: usize,
     seen: State,
     /// Of what was dropped, so many are not said yet.
     unsaid: u64,
@@ -126,7 +130,8 @@ impl Queue {
 
     pub(super) fn new() -> Self {
         let seen = State { place: Place::Off, written: 0, dropped: 0, trouble: None };
-        let waiting = Waiting { records: VecDeque::new(), sink: None, seen, unsaid: 0, is_closing: false };
+        let waiting =
+            Waiting { records: VecDeque::new(), sink: None, ahead: 0, seen, unsaid: 0, is_closing: false };
         Self { state: Mutex::new(waiting), changed: Condvar::new() }
     }
 
@@ -136,7 +141,8 @@ impl Queue {
         if waiting.seen.place == Place::Off {
             return;
         }
-        if waiting.records.len() >= MOST_WAITING {
+        let room = if record.event.is_a_refusal() { MOST_REFUSALS_WAITING } else { MOST_WAITING };
+        if waiting.records.len() >= room {
             waiting.dropped(1);
             return;
         }
@@ -145,12 +151,14 @@ impl Queue {
         self.changed.notify_one();
     }
 
-    /// Writes to another place from now on, or to the same one, opened anew.
+    /// Writes to another place from now on, or to the same one, opened anew. What waits goes to where it would have gone,
+    /// unless that can't be written.
     pub(super) fn replace(&self, sink: Sink) {
         let mut waiting = self.lock();
         waiting.seen.place = sink.place();
         waiting.seen.trouble = None;
         waiting.sink = Some(sink);
+        waiting.ahead = waiting.records.len();
         drop(waiting);
         self.changed.notify_one();
     }
@@ -250,9 +258,12 @@ impl<F: Fn() -> Vec<Record>> Writer<'_, F> {
         let mut waiting = self.queue.wait(waiting, LOOK, |waiting| {
             waiting.records.is_empty() && waiting.sink.is_none() && !waiting.is_closing
         });
-        if let Some(sink) = waiting.sink.take() {
+        if waiting.ahead == 0
+            && let Some(sink) = waiting.sink.take()
+        {
             self.sink = sink;
         }
+        waiting.ahead = waiting.ahead.saturating_sub(1);
         match waiting.records.pop_front() {
             Some(record) => Next::Write(record),
             None if waiting.is_closing => Next::End,
@@ -320,5 +331,52 @@ fn in_words(sink: &Sink, error: &io::Error) -> String {
         (Sink::Journal(_), io::ErrorKind::WouldBlock) => "the journal takes nothing".into(),
         (Sink::File(file), _) => format!("{}: {error}", file.path().display()),
         _ => error.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::audit::records::Event;
+
+    fn record(event: Event) -> Record {
+        Record { time: Duration::ZERO, caller: None, event }
+    }
+
+    #[test]
+    fn however_many_are_refused_there_is_room_for_what_was_handed_out() {
+        let dir = tempfile::tempdir().unwrap();
+        let queue = Queue::new();
+        queue.replace(Sink::open(&config::Audit::File(dir.path().join("audit.jsonl"))).unwrap());
+        for _ in 0..2 * MOST_WAITING {
+            queue.put(record(Event::Refused { reason: "too_many_connections" }));
+        }
+        assert_eq!(queue.lock().records.len(), MOST_REFUSALS_WAITING);
+        for _ in 0..2 * MOST_WAITING {
+            queue.put(record(Event::Started));
+        }
+        assert_eq!(queue.lock().records.len(), MOST_WAITING);
+        assert_eq!(queue.state().dropped, 3 * MOST_WAITING as u64);
+    }
+
+    #[test]
+    fn what_waits_goes_to_where_it_would_have_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let [old, new] = ["old", "new"].map(|name| dir.path().join(name));
+        let file = |path: &std::path::PathBuf| Sink::open(&config::Audit::File(path.clone())).unwrap();
+        let queue = Arc::new(Queue::new());
+        queue.replace(file(&old));
+        queue.put(record(Event::Stopped));
+        let mut writer = Writer { queue: &queue, sink: file(&old), sum_up: Vec::new };
+        queue.lock().sink = None;
+        queue.replace(file(&new));
+        queue.put(record(Event::Started));
+        queue.lock().is_closing = true;
+        while let Next::Write(record) = writer.next() {
+            writer.write(&record);
+        }
+        let lines = |path| std::fs::read_to_string(path).unwrap();
+        assert!(lines(&old).contains("stopped") && !lines(&old).contains("started"), "{}", lines(&old));
+        assert!(lines(&new).contains("started") && !lines(&new).contains("stopped"), "{}", lines(&new));
     }
 }

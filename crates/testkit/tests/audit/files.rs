@@ -48,6 +48,7 @@ fn a_file_that_was_moved_away_is_let_go_of_at_a_reload() {
 fn off_is_off_from_a_reload_on_and_a_file_counts_from_another() {
     let host = Host::new();
     host.reload("audit = \"off\"", "");
+    host.wait_for("stopped", 1);
     let count = host.records().len();
     token(&mut host.greeted());
     host.install.cli(["renew", "app"]).run().success();
