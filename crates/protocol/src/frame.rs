@@ -7,8 +7,11 @@ use crate::MAX_FRAME;
 
 const HEADER: usize = size_of::<u32>();
 
-/// What a read is offered at least; most frames fit in it whole.
+/// What a read is offered at least; most replies fit in it whole.
 const READ: usize = 4 * 1024;
+
+/// The same for requests, which are shorter; thousands of callers may wait for something with such a buffer each.
+const READ_OF_REQUESTS: usize = 2 * 1024;
 
 /// Received bytes, and the frames in them. Wiped when dropped: tokens and secrets pass through it.
 #[derive(Debug)]
@@ -16,15 +19,27 @@ pub struct FrameBuffer {
     bytes: Zeroizing<Vec<u8>>,
     start: usize,
     end: usize,
+    /// What it has when nothing long is held.
+    least: usize,
 }
 
+/// For replies.
 impl Default for FrameBuffer {
     fn default() -> Self {
-        Self { bytes: Zeroizing::new(vec![0; READ]), start: 0, end: 0 }
+        Self::with(READ)
     }
 }
 
 impl FrameBuffer {
+    /// For requests: takes less memory.
+    pub fn for_requests() -> Self {
+        Self::with(READ_OF_REQUESTS)
+    }
+
+    fn with(least: usize) -> Self {
+        Self { bytes: Zeroizing::new(vec![0; least]), start: 0, end: 0, least }
+    }
+
     /// Where to read the next bytes to; never empty. Follow with [`filled`](Self::filled).
     pub fn space(&mut self) -> &mut [u8] {
         self.shrink();
@@ -44,9 +59,9 @@ impl FrameBuffer {
     pub fn shrink(&mut self) {
         if self.start == self.end {
             (self.start, self.end) = (0, 0);
-            if self.bytes.len() > READ {
+            if self.bytes.len() > self.least {
                 // One long frame is no reason to hold so much for the life of the connection.
-                self.bytes = Zeroizing::new(vec![0; READ]);
+                self.bytes = Zeroizing::new(vec![0; self.least]);
             }
         }
     }
@@ -54,7 +69,7 @@ impl FrameBuffer {
     /// Wipes what was taken as frames, once nothing else is held, and gives back what a long one took.
     pub fn wipe(&mut self) {
         // More than that is dropped, and wiped with it.
-        if self.start == self.end && self.bytes.len() <= READ {
+        if self.start == self.end && self.bytes.len() <= self.least {
             self.bytes[..self.end].zeroize();
         }
         self.shrink();

@@ -60,7 +60,7 @@ impl Connection {
         Self {
             stream,
             session: Session::new(peer, &admission, Arc::clone(&shared)),
-            received: FrameBuffer::default(),
+            received: FrameBuffer::for_requests(),
             replies: Vec::new(),
             most_under_way: shared.config.load().daemon.limits.requests_per_connection as usize,
             under_way: UnderWay::default(),
