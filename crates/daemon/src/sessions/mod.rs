@@ -23,9 +23,6 @@ use crate::shared::Shared;
 /// How long connections may take to finish when the daemon shuts down.
 const DRAIN: Duration = Duration::from_secs(5);
 
-/// A caller in more groups than this takes long to look at.
-const MANY_GROUPS: usize = 64;
-
 /// How long no connection is accepted after that failed, most often because descriptors ran out.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -61,7 +58,6 @@ pub(crate) async fn accept<C: Future<Output = ()> + Send + 'static>(
             Ok((stream, Ok(mut peer))) => {
                 out_of_order = false;
                 let span = tracing::debug_span!("caller", uid = peer.uid, pid = peer.pid);
-                let took_long = peer.groups.len() > MANY_GROUPS;
                 let admission = shared.quotas.admit(peer.uid).and_then(|one| one.knowing(&peer.groups));
                 if admission.is_err() {
                     shared.audit.refused(Some(&peer), "too_many_connections");
@@ -69,10 +65,6 @@ pub(crate) async fn accept<C: Future<Output = ()> + Send + 'static>(
                     peer.groups = Vec::new();
                 }
                 connections.spawn(converse(stream, peer, admission).instrument(span));
-                if took_long {
-                    // Everybody else has a turn before the next one, who may be the same.
-                    tokio::task::yield_now().await;
-                }
             }
             Ok((_, Err(unidentified))) => {
                 tracing::debug!("a connection was refused: {unidentified}");
@@ -86,6 +78,8 @@ pub(crate) async fn accept<C: Future<Output = ()> + Send + 'static>(
                 tokio::time::sleep(PAUSE).await;
             }
         }
+        // A caller in very many groups takes milliseconds to look at, and hundreds may wait: all others have a turn before the next.
+        tokio::task::yield_now().await;
     }
     drop(listener);
     connections.close();
